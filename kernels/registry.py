@@ -1,0 +1,316 @@
+"""The registry: what a kernel is, how it is declared, and how it is found."""
+
+import difflib
+import functools
+import importlib
+import inspect
+import pkgutil
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+
+import numpy as np
+
+from convgrad.kernels.operation import Operation
+from convgrad.kernels.validation import choice, reject
+
+FAMILIES = ("naive", "numba", "scipy", "fft", "gemm", "winograd", "cuda", "peer")
+DEVICES = ("cpu", "cuda")
+ENTRY_POINTS = "convgrad.kernels"
+
+_operations: dict[str, Operation] = {}
+_kernels: dict[str, dict[str, "Kernel"]] = {}
+_discovered = False
+
+
+class Unsupported(ValueError):
+    """Valid arguments that this kernel does not serve, or a machine on which it cannot run."""
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """One implementation of an operation; calling it validates and computes.
+
+    Attributes
+    ----------
+    name, family, device : str
+    operation : str
+        Name of the operation.
+    algorithm : str
+        How the result comes about, which decides error bound and roof: "direct" is the
+        arithmetic of the definition in any order; others ("fft", "gram", ...) need another count.
+    requires : tuple of str
+        Modules that have to be installed.
+    function : callable
+        The implementation: takes validated arrays of one dtype and normalised options.
+    """
+
+    name: str
+    operation: str
+    function: object
+    family: str
+    device: str = "cpu"
+    algorithm: str = "direct"
+    requires: tuple = ()
+    serves: object = field(default=None, repr=False)
+    workspace: object = field(default=None, repr=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "__doc__", self.function.__doc__)
+
+    def why_not(self, *args, **kwargs):
+        """Say why this kernel cannot run here, or not on these arguments.
+
+        Returns
+        -------
+        str or None
+            A sentence, or None if nothing stands in the way.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If arguments are given and the operation itself does not accept them.
+        """
+        for module in self.requires:
+            if not _installed(module):
+                return f"{module} is not installed"
+        if self.device == "cuda":
+            from convgrad.kernels import cuda
+
+            if reason := cuda.why_not():
+                return reason
+        if args or kwargs:
+            return self.why_not_bound(operation(self.operation).bind(*args, **kwargs))
+        return None
+
+    def why_not_bound(self, arguments):
+        """`why_not` for arguments that are validated already, wherever it may run."""
+        return self.serves and self.serves(*arguments.arrays, **arguments.options)
+
+    def workspace_bytes(self, arguments):
+        """Predict the bytes that a call allocates: its result and its temporaries."""
+        shape = operation(self.operation).output_shape(*arguments.arrays, **arguments.options)
+        temporary = self.workspace(*arguments.arrays, **arguments.options) if self.workspace else 0
+        return int(np.prod(shape)) * arguments.dtype.itemsize + int(temporary)
+
+    def __call__(self, *args, out=None, **kwargs):
+        """Compute the operation.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            As the operation's signature says (``help(kernels.operation(name).bind)``).
+        out : ndarray, optional
+            Array to write the result into, of the result's shape and dtype, C-contiguous;
+            only for kernels that can write in place.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For arguments that the operation does not accept; the same for every kernel.
+        Unsupported
+            For arguments that only this kernel does not serve.
+        """
+        definition = operation(self.operation)
+        arguments = definition.bind(*args, **kwargs)
+        if reason := self.why_not() or self.why_not_bound(arguments):
+            raise Unsupported(f"{self.operation} by {self.name}: {reason}")
+        if out is None:
+            return self.function(*arguments.arrays, **arguments.options)
+        if not self.writes_in_place:
+            raise Unsupported(
+                f"{self.operation} by {self.name}: it cannot write into a given array"
+            )
+        shape = definition.output_shape(*arguments.arrays, **arguments.options)
+        _check_out(out, shape, arguments)
+        return self.function(*arguments.arrays, out=out, **arguments.options)
+
+    @property
+    def writes_in_place(self):
+        """Whether ``out=`` is served."""
+        return "out" in inspect.signature(self.function).parameters
+
+
+def _check_out(out, shape, arguments):
+    expected = f"a writeable C-contiguous array of shape {shape} and dtype {arguments.dtype}"
+    if not isinstance(out, np.ndarray):
+        reject("out", type(out).__name__, expected, TypeError)
+    if out.shape != shape or out.dtype != arguments.dtype or not out.flags.carray:
+        reject("out", f"shape {out.shape}, dtype {out.dtype}, flags {_flag_text(out)}", expected)
+    if any(np.may_share_memory(out, array) for array in arguments.arrays):
+        reject("out", "an array that overlaps an input", "memory of its own")
+
+
+def _flag_text(array):
+    return ("C" if array.flags.c_contiguous else "not C") + (
+        "" if array.flags.writeable else ", read-only"
+    )
+
+
+def kernel(
+    operation,
+    *,
+    family,
+    name=None,
+    device="cpu",
+    algorithm="direct",
+    requires=(),
+    serves=None,
+    workspace=None,
+):
+    """Register a function as an implementation of an operation.
+
+    Parameters
+    ----------
+    operation : str
+        Name of the operation.
+    family : str
+        One of `FAMILIES`; decides colour and marker in every figure.
+    name : str, optional
+        The function's own name unless given.
+    device : {"cpu", "cuda"}
+    algorithm : str
+        See `Kernel`.
+    requires : sequence of str
+        Modules that have to be installed; import them inside the function.
+    serves : callable, optional
+        Function of the kernel's arguments that returns None, or why it does not serve them.
+    workspace : callable, optional
+        Function of the kernel's arguments that returns the bytes of its temporary arrays.
+
+    Returns
+    -------
+    callable
+        A decorator that turns the function into a `Kernel`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown family or device, or a name that is taken.
+    """
+    choice("family", family, FAMILIES)
+    choice("device", device, DEVICES)
+
+    def register(function):
+        made = Kernel(
+            name=name or function.__name__,
+            operation=operation,
+            function=function,
+            family=family,
+            device=device,
+            algorithm=algorithm,
+            requires=tuple(requires),
+            serves=serves,
+            workspace=workspace,
+        )
+        known = _kernels.setdefault(operation, {})
+        taken = known.get(made.name)
+        if taken and _origin(taken.function) != _origin(function):
+            reject("name", repr(made.name), f"a name not taken by {taken.function.__module__}")
+        known[made.name] = made
+        return made
+
+    return register
+
+
+@functools.cache
+def _installed(module):
+    return find_spec(module) is not None
+
+
+def _origin(function):
+    return function.__module__, function.__qualname__
+
+
+def register_operation(definition):
+    """Class decorator: make an `Operation` known under its name."""
+    _operations[definition.name] = definition()
+    return definition
+
+
+def discover():
+    """Import every module that declares kernels: ours, then those of the entry points."""
+    global _discovered
+    if _discovered:
+        return
+    _discovered = True
+    package = importlib.import_module("convgrad.kernels")
+    for folder in pkgutil.iter_modules(package.__path__):
+        if folder.ispkg:
+            module = importlib.import_module(f"convgrad.kernels.{folder.name}")
+            for file in pkgutil.iter_modules(module.__path__):
+                importlib.import_module(f"{module.__name__}.{file.name}")
+    for point in entry_points(group=ENTRY_POINTS):
+        point.load()
+
+
+def operations():
+    """Return the names of all operations."""
+    discover()
+    return list(_operations)
+
+
+def operation(name):
+    """Return the `Operation` of this name; KeyError that lists the near names."""
+    discover()
+    return _look_up(_operations, name, "operation")
+
+
+def get(operation_name, name):
+    """Return one kernel, usable here or not.
+
+    Raises
+    ------
+    KeyError
+        If there is none of this name; the message lists the near names.
+    """
+    operation(operation_name)
+    return _look_up(_kernels.get(operation_name, {}), name, f"kernel of {operation_name}")
+
+
+def find(operation_name=None, *, family=None, device=None, dtype=None, case=None, usable=True):
+    """List kernels.
+
+    Parameters
+    ----------
+    operation_name : str, optional
+        Only those of one operation.
+    family, device : str, optional
+        Only those of one family, or for one device.
+    dtype : str, optional
+        Only those that serve this dtype at the smallest named case.
+    case : Case, optional
+        Only those that serve this case.
+    usable : bool
+        Whether to leave out kernels that cannot run on this machine.
+
+    Returns
+    -------
+    list of Kernel
+        In order of registration.
+    """
+    names = operations() if operation_name is None else [operation(operation_name).name]
+    outlines = {}
+    for name in names:
+        if case is not None:
+            outlines[name] = case.outline()
+        elif dtype is not None:
+            outlines[name] = _operations[name].outline(
+                dtype, **_operations[name].named_cases["tiny"]
+            )
+    return [
+        k
+        for name in names
+        for k in _kernels.get(name, {}).values()
+        if (family is None or k.family == family)
+        and (device is None or k.device == device)
+        and (name not in outlines or k.why_not_bound(outlines[name]) is None)
+        and (not usable or k.why_not() is None)
+    ]
+
+
+def _look_up(table, name, kind):
+    if name in table:
+        return table[name]
+    near = difflib.get_close_matches(str(name), table, n=5, cutoff=0.4) or list(table)
+    raise KeyError(f"no {kind} is named {name!r}; near names: {', '.join(near)}")
