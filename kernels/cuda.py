@@ -8,7 +8,7 @@ rest of the package imports ``cuda`` from here and stays within what both of the
 import numpy as np
 
 if not hasattr(np, "row_stack"):
-    np.row_stack = np.vstack  # numba-cuda 0.30 calls it when it compiles; gone from NumPy 2.5
+    np.row_stack = np.vstack  # noqa: NPY201; numba-cuda 0.30 calls it when it compiles; gone from NumPy 2.5
 
 from numba import config, cuda
 

@@ -1,0 +1,1 @@
+"""How kernels are measured: suites as axes, and the engine behind them."""

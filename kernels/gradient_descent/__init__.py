@@ -1,0 +1,1 @@
+"""Gradient descent: linear models, and filters as the linear models that share weights."""

@@ -59,7 +59,7 @@ def fft_step(signal, residual, weights, *, transform_error, curvature, step, l2,
     A convolution by FFT has the error ``eps |x|_2 |w|_2`` in the 2-norm, with ``eps`` the
     relative error of its three transforms, provided that rounding errors spread evenly over
     the frequencies (Gentleman and Sande, 1966). The first pass is amplified by the second,
-    ``|A| = sqrt(curvature)``; the second adds ``eps sqrt(curvature) |r|_2``, or |x|_2 where that is larger.
+    ``|A| = sqrt(curvature)``; the second adds ``eps |r|_2`` times the larger of that and |x|_2.
     """
     x = float(np.linalg.norm(signal.ravel()))
     through = math.sqrt(curvature)

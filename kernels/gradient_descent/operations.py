@@ -184,7 +184,7 @@ class FitLinear(_Fit):
 
 @register_operation
 class FitFilter(_Fit):
-    """Gradient descent that estimates a filter: ``h_w(x)`` = the first ``len(x)`` outputs of x * w."""
+    """Gradient descent for a filter: ``h_w(x)`` is the first ``len(x)`` outputs of ``x * w``."""
 
     name = "fit_filter"
     sizes = {"signal": None, "taps": None, "iterations": 5, "l2": 0.0, "l1": 0.0}
