@@ -8,7 +8,8 @@ rest of the package imports ``cuda`` from here and stays within what both of the
 import numpy as np
 
 if not hasattr(np, "row_stack"):
-    np.row_stack = np.vstack  # noqa: NPY201; numba-cuda 0.30 calls it when it compiles; gone from NumPy 2.5
+    # NumPy 2.5 dropped it, and numba-cuda 0.30 calls it when it compiles.
+    np.row_stack = np.vstack  # noqa: NPY201
 
 from numba import config, cuda
 
