@@ -82,11 +82,18 @@ class Operation(ABC):
     def shapes(self, **sizes):
         """Return (shapes of the arrays by name, options) of a call at these sizes."""
 
+    outline_options = {}
+    """Options of `outline` that spare `bind` a look at the data."""
+
     def outline(self, dtype, **sizes):
-        """Arguments of the right shapes that take no memory, to ask a kernel whether it serves."""
-        shapes, options = self.shapes(**sizes)
+        """Arguments of the right shapes that take no memory, to ask a kernel whether it serves.
+
+        Sizes that are left out take their defaults.
+        """
+        shapes, options = self.shapes(**self.sizes | sizes)
         zero = np.zeros((), dtype)
-        return self.bind(*(np.broadcast_to(zero, shape) for shape in shapes.values()), **options)
+        arrays = (np.broadcast_to(zero, shape) for shape in shapes.values())
+        return self.bind(*arrays, **options, **self.outline_options)
 
     def random_arrays(self, generator, shapes, **sizes):
         """Draw the arrays of a call; standard normal unless an operation knows better."""

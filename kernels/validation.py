@@ -60,7 +60,7 @@ def integer(argument, value, at_least):
     """Return ``value`` as an int, or reject it."""
     whole = isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
     if not whole or value < at_least:
-        reject(argument, value, f"an integer of at least {at_least}")
+        reject(argument, repr(value), f"an integer of at least {at_least}")
     return int(value)
 
 
@@ -68,7 +68,9 @@ def number(argument, value, *, positive=False):
     """Return ``value`` as a finite float, non-negative or ``positive``, or reject it."""
     real = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
     if not real or not math.isfinite(value) or value < 0 or (positive and value == 0):
-        reject(argument, value, f"a finite {'positive' if positive else 'non-negative'} number")
+        reject(
+            argument, repr(value), f"a finite {'positive' if positive else 'non-negative'} number"
+        )
     return float(value)
 
 
@@ -81,6 +83,6 @@ def choice(argument, value, allowed):
 def finite(**named):
     """Reject arrays that hold NaN or infinity, naming the first such element."""
     for name, array in named.items():
-        if not np.isfinite(array).all():
+        if not (np.isfinite(array.min()) and np.isfinite(array.max())):  # no temporary array
             index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
             reject(name, f"{array[index]} at index {index}", "finite numbers only")

@@ -42,6 +42,14 @@ def output_size(size, taps, before, after, stride, dilation):
     return (size + before + after - (taps - 1) * dilation - 1) // stride + 1
 
 
+def output_sides(image_size, filter_size, stride, padding, dilation):
+    """(height, width) of the output, for padding as `resolve_padding` gives it."""
+    return tuple(
+        output_size(n, k, *zeros, stride, dilation)
+        for n, k, zeros in zip(image_size, filter_size, padding, strict=True)
+    )
+
+
 def resolve_padding(padding, image_size, filter_size, stride, dilation):
     """Turn any accepted padding into rows and columns of zeros.
 

@@ -8,7 +8,7 @@ from convgrad.kernels.convolution import bounds, reference
 from convgrad.kernels.convolution.geometry import (
     MODES,
     convolve_window,
-    output_size,
+    output_sides,
     resolve_padding,
     window_shape,
 )
@@ -74,7 +74,7 @@ class Convolve(Operation):
     def bound(self, algorithm, signal, taps, *, mode):
         if algorithm == "fft":
             points = math.prod(n + k - 1 for n, k in zip(signal.shape, taps.shape))
-            size = np.linalg.norm(signal) * np.linalg.norm(taps)
+            size = _norms(signal) * _norms(taps)
             return bounds.fft(points, size, signal.dtype)
         magnitude = self.magnitude(signal, taps, mode=mode)
         terms = math.prod(map(min, signal.shape, taps.shape))
@@ -423,9 +423,8 @@ def _layer_options(image_size, filter_size, stride, padding, dilation, groups):
 
 
 def _output_sides(image_size, filter_size, options):
-    return tuple(
-        output_size(n, k, *zeros, options["stride"], options["dilation"])
-        for n, k, zeros in zip(image_size, filter_size, options["padding"])
+    return output_sides(
+        image_size, filter_size, options["stride"], options["padding"], options["dilation"]
     )
 
 
@@ -448,8 +447,8 @@ def _check_gradient(output_gradient, batch, sides):
 
 
 def _norms(array, *axes):
-    """2-norms over ``axes``, in float64."""
-    return np.sqrt(np.square(array, dtype=np.float64).sum(axis=axes))
+    """2-norms over ``axes`` (all of them unless given), in float64: squares underflow float32."""
+    return np.sqrt(np.square(array, dtype=np.float64).sum(axis=axes or None))
 
 
 def _layer_fft_bound(size, image_size, filter_size, options, dtype):

@@ -5,7 +5,6 @@ obviously right.
 """
 
 import numpy as np
-from scipy.signal import fftconvolve
 
 from convgrad.kernels.convolution.geometry import convolve_window, pad, patch
 
@@ -21,6 +20,8 @@ def convolve(signal, taps, *, mode):
     """
     window = convolve_window(signal.shape, taps.shape, mode)
     if signal.size * taps.size > _LARGEST_DIRECT_WORK:
+        from scipy.signal import fftconvolve
+
         wide = fftconvolve(signal.astype(np.longdouble), taps.astype(np.longdouble))
         return wide[window].astype(signal.dtype)
     short, long = sorted((signal, taps), key=np.size)

@@ -15,6 +15,7 @@ class _Fit(Operation):
     """What both fits share: the objective, its reference, and the bound by the recurrence."""
 
     odd = "targets"
+    outline_options = {"step": 1.0}
 
     def model(self, design, weights_shape):
         """``(predict, correlate)`` of the linear model that ``design`` makes."""

@@ -1,12 +1,10 @@
 """Gradient descent by its definition, in whatever precision the arrays have.
 
 The same loop serves both fits: what differs is the linear model, given as a pair of functions.
+SciPy is imported where it is needed, so that a process that runs one kernel does not wait for it.
 """
 
 import numpy as np
-from scipy.fft import next_fast_len
-from scipy.signal import fftconvolve
-from scipy.sparse.linalg import LinearOperator, eigsh
 
 _LARGEST_DIRECT_WORK = 3e7
 """Multiply-adds above which a pass over a signal is left to an FFT, in longdouble if asked for."""
@@ -50,6 +48,8 @@ def filter_model(signal, taps):
     """``(predict, correlate)`` of ``fit_filter``: the first ``len(x)`` outputs of ``x * w``."""
     crop = tuple(slice(n) for n in signal.shape)
     if signal.size * np.prod(taps) > _LARGEST_DIRECT_WORK:
+        from scipy.signal import fftconvolve
+
         flipped = np.flip(signal)
         # Element n - 1 + t of r * flip(x) is sum_s r(s) x(s - t), the gradient of tap t.
         lags = tuple(slice(n - 1, n - 1 + k) for n, k in zip(signal.shape, taps))
@@ -105,13 +105,19 @@ def largest_curvature(predict, correlate, shape):
     if size < 20:  # ARPACK needs room; a few columns are as quickly written out.
         columns = np.stack([curvature(unit) for unit in np.eye(size)])
         return float(np.linalg.eigvalsh((columns + columns.T) / 2)[-1])
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
     operator = LinearOperator((size, size), matvec=curvature, dtype=np.float64)
     start = np.random.default_rng(0).standard_normal(size)
+    if not curvature(start).any():
+        return 0.0
     return float(eigsh(operator, k=1, v0=start, ncv=10, tol=1e-3, return_eigenvectors=False)[0])
 
 
 def fast_filter_model(signal, taps):
     """`filter_model` in float64 with the signal's transform kept, for repeated use."""
+    from scipy.fft import next_fast_len
+
     sides = [next_fast_len(n + k - 1, real=True) for n, k in zip(signal.shape, taps)]
     axes = tuple(range(signal.ndim))
     spectrum = np.fft.rfftn(signal, sides, axes)
