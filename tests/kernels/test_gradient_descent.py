@@ -1,0 +1,155 @@
+"""Fits taken to the end meet the solutions that other methods find, on real data."""
+
+import numpy as np
+import pytest
+from scipy.linalg import toeplitz
+
+from convgrad import kernels
+from convgrad.kernels import data
+
+FIT_LINEAR = kernels.find("fit_linear", device="cpu")
+FIT_FILTER = kernels.find("fit_filter", device="cpu")
+
+every_linear = pytest.mark.parametrize("kernel", FIT_LINEAR, ids=lambda k: k.name)
+every_filter = pytest.mark.parametrize("kernel", FIT_FILTER, ids=lambda k: k.name)
+
+
+@pytest.fixture(scope="module")
+def diabetes():
+    pytest.importorskip("sklearn")
+    arguments = kernels.Case.of(
+        "fit_linear", "float64", data="diabetes", samples=442, features=10
+    ).inputs()
+    return arguments.arrays
+
+
+@pytest.fixture(scope="module")
+def series():
+    """A noisy series, seen through an unknown filter of 7 taps with noise of its own."""
+    generator = np.random.default_rng(0)
+    signal = generator.standard_normal(400)
+    taps = np.array([1.0, -2.0, 0.0, 3.0, 0.0, 0.5, 0.25])
+    return signal, data.observed(signal, taps) + 0.1 * generator.standard_normal(400)
+
+
+def assert_same(found, expected):
+    """Within 1e-6 of the largest weight."""
+    assert np.abs(found - expected).max() <= 1e-6 * np.abs(expected).max()
+
+
+def ridge(design, targets, l2):
+    return np.linalg.solve(design.T @ design + l2 * np.eye(design.shape[1]), design.T @ targets)
+
+
+def lasso(design, targets, l1):
+    model = pytest.importorskip("sklearn.linear_model").Lasso(
+        alpha=l1 / len(design), fit_intercept=False, tol=1e-12, max_iter=100_000
+    )
+    return model.fit(design, targets).coef_
+
+
+def convolution_matrix(signal, taps):
+    """The matrix A of the first outputs: ``A[s, t] = signal[s - t]``, zero before the signal."""
+    return toeplitz(signal, np.zeros(taps))
+
+
+@every_linear
+def test_reaches_the_ridge_solution(kernel, diabetes):
+    features, targets = diabetes
+    found = kernel(features, targets, iterations=200, l2=0.5)
+    assert_same(found, ridge(features, targets, 0.5))
+
+
+@every_linear
+def test_reaches_the_ridge_solution_of_each_output(kernel, diabetes):
+    features, targets = diabetes
+    both = np.stack([targets, np.roll(targets, 1), features[:, 2]], axis=1)
+    found = kernel(features, both, iterations=200, l2=0.5)
+    for output in range(3):
+        assert_same(found[:, output], ridge(features, both[:, output], 0.5))
+
+
+@pytest.mark.parametrize(
+    "kernel", [k for k in FIT_LINEAR if k.name != "python_loops"], ids=lambda k: k.name
+)
+def test_reaches_least_squares_without_any_penalty(kernel, diabetes):
+    features, targets = diabetes
+    found = kernel(features, targets, iterations=12_000)
+    assert_same(found, np.linalg.lstsq(features, targets)[0])
+
+
+@every_linear
+def test_reaches_the_lasso_solution(kernel, diabetes):
+    features, targets = diabetes
+    found = kernel(features, targets, iterations=250, l1=200.0)
+    expected = lasso(features, targets, 200.0)
+    assert_same(found, expected)
+    assert 0 < np.count_nonzero(expected) < 10
+    assert np.array_equal(found == 0, expected == 0)
+
+
+@every_linear
+def test_a_solution_stays_where_it_is(kernel, diabetes):
+    features, targets = diabetes
+    solution = np.linalg.lstsq(features, targets)[0]
+    assert_same(kernel(features, targets, iterations=3, weights=solution), solution)
+
+
+@every_linear
+@pytest.mark.parametrize("outputs", [(), (2,)])
+def test_a_large_l1_leaves_exact_zeros(kernel, diabetes, outputs):
+    features, targets = diabetes
+    targets = np.broadcast_to(targets[(..., *[np.newaxis] * len(outputs))], (442, *outputs))
+    most = np.abs(features.T @ targets).max()
+    start = np.full((10, *outputs), 0.1)
+    found = kernel(features, targets, iterations=100, l1=2 * most, weights=start)
+    assert not found.any()
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.7])
+def test_the_step_of_a_linear_fit_is_one_over_the_curvature(diabetes, l2):
+    features, targets = diabetes
+    steepest = np.linalg.svd(features, compute_uv=False)[0] ** 2 + l2
+    bound = kernels.operation("fit_linear").bind(features, targets, iterations=1, l2=l2)
+    assert bound.options["step"] == pytest.approx(1 / steepest, rel=1e-9)
+    chosen, given = (
+        FIT_LINEAR[0](features, targets, iterations=5, l2=l2, step=step)
+        for step in (None, 1 / steepest)
+    )
+    assert_same(chosen, given)
+
+
+@pytest.mark.parametrize("taps", [7, 40])  # with more than 19 taps the curvature is iterated for
+def test_the_step_of_a_filter_fit_is_one_over_the_curvature(series, taps):
+    signal, targets = series
+    steepest = np.linalg.svd(convolution_matrix(signal, taps), compute_uv=False)[0] ** 2
+    bound = kernels.operation("fit_filter").bind(signal, targets, taps=taps, iterations=1)
+    assert bound.options["step"] == pytest.approx(1 / steepest, rel=1e-3)
+
+
+@every_filter
+def test_finds_the_blur_of_a_photograph_again(kernel):
+    pytest.importorskip("sklearn")
+    pytest.importorskip("PIL")
+    image = data.photograph((264, 264))[200:, 200:]
+    image = image - image.mean()  # all taps see the mean alike: it would slow the descent
+    blur = np.array([[5.0, 4.0, 1.0], [3.0, 2.0, 1.0]]) / 16
+    found = kernel(image, data.observed(image, blur), taps=(2, 3), iterations=800)
+    assert_same(found, blur)
+
+
+@every_filter
+def test_reaches_the_least_squares_filter(kernel, series):
+    signal, targets = series
+    found = kernel(signal, targets, taps=7, iterations=200, l2=20.0)
+    assert_same(found, ridge(convolution_matrix(signal, 7), targets, 20.0))
+
+
+@every_filter
+def test_reaches_the_sparse_filter(kernel, series):
+    signal, targets = series
+    found = kernel(signal, targets, taps=7, iterations=300, l1=40.0)
+    expected = lasso(convolution_matrix(signal, 7), targets, 40.0)
+    assert_same(found, expected)
+    assert np.array_equal(found == 0, expected == 0)
+    assert (expected == 0).any()
