@@ -57,6 +57,7 @@ CELL_COLUMNS = (
     "predicted_s",
     "gflops",
     "gbytes_s",
+    "roof_gflops",  # where the direct algorithm would meet the machine's measured limits
     "roof_fraction",
     "speedup",
     "speedup_low",
@@ -89,5 +90,6 @@ TEXT_COLUMNS = (
 
 
 def size_columns(cells):
-    """Names of the columns of a table of cells that are sizes: all that are not known here."""
-    return [name for name in cells.columns if name not in CELL_COLUMNS]
+    """Names of the columns of a table of cells that are sizes: those between key and dtype."""
+    names = list(cells.columns)
+    return names[names.index(KEY[-1]) + 1 : names.index("dtype")]

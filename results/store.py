@@ -12,9 +12,9 @@ import pandas as pd
 from convgrad.results.schema import KEY, SAMPLE_COLUMNS, STATUSES
 
 _DTYPES = {
-    **{name: str for name in ("operation", "case", "kernel")},
-    **{name: "int64" for name in ("threads", "process", "round", "position", "loops")},
-    **{name: "float64" for name in ("wall_ns", "cpu_ns")},
+    **dict.fromkeys(("operation", "case", "kernel"), str),
+    **dict.fromkeys(("threads", "process", "round", "position", "loops"), "int64"),
+    **dict.fromkeys(("wall_ns", "cpu_ns"), "float64"),
 }
 
 

@@ -41,17 +41,19 @@ def cells(samples, facts, roofs=()):
     table = _join(table, _speedups(timed, table))
     table["gflops"] = table.flops / table.median_s / 1e9
     table["gbytes_s"] = table.bytes / table.median_s / 1e9
+    limit = _roof_seconds(table.assign(algorithm="direct", device="cpu"), roofs)
+    table["roof_gflops"] = table.flops / limit / 1e9
     table["roof_fraction"] = _roof_seconds(table, roofs) / table.median_s
     table["flags"] = _flags(table)
     table["break_even_calls"] = _break_even(table)
-    sizes = [name for name in _size_names(facts).values()]
+    sizes = list(_size_names(facts).values())
     rest = [name for name in CELL_COLUMNS if name not in KEY]
     return table[[*KEY, *sizes, *rest]]
 
 
 def published(cells):
     """Cells with a time that may be believed: measured, and not faster than the machine can be."""
-    return cells[cells.median_s.notna() & ~cells.flags.str.contains("above-roof", regex=False)]
+    return cells[cells.median_s.notna() & ~cells["flags"].str.contains("above-roof", regex=False)]
 
 
 def winners(cells):
@@ -70,8 +72,16 @@ def winners(cells):
         two do not touch), baseline, baseline_s and factor_over_baseline.
     """
     rows = []
-    for contest, rivals in published(cells).groupby(list(CONTEST), sort=False):
-        ranked = rivals.sort_values(["median_s", "kernel"]).to_dict("records")
+    ranking = published(cells).sort_values(["median_s", "kernel"])
+    records = ranking[[*KEY, *_RANKED]].to_dict("records")
+    contests = {}
+    for record in records:
+        contests.setdefault(tuple(record[name] for name in CONTEST), []).append(record)
+    order = dict.fromkeys(cells[list(CONTEST)].itertuples(index=False, name=None))
+    for contest in order:
+        ranked = contests.get(contest)
+        if not ranked:
+            continue
         first, second = ranked[0], ranked[1] if len(ranked) > 1 else None
         base = next((rival for rival in ranked if rival["baseline"]), None)
         rows.append(
@@ -115,6 +125,19 @@ WINNER_COLUMNS = [
 ]
 
 
+_RANKED = [
+    "dtype",
+    "family",
+    "baseline",
+    "parameters",
+    "flops",
+    "median_s",
+    "low_s",
+    "high_s",
+    "speedup",
+]
+
+
 def resolution(cells):
     """Smallest relative difference that the cells could tell: the median interval's half-width."""
     half = _half_width(cells).dropna()
@@ -138,12 +161,13 @@ def _facts_table(facts):
         }
         for fact in facts
     ]
-    table = pd.DataFrame(rows, columns=list(dict.fromkeys([*CELL_COLUMNS, *names.values()])))
+    columns = dict.fromkeys([*CELL_COLUMNS, *names.values()])
+    table = pd.DataFrame(rows, columns=list(columns), dtype=object)
     for name in CELL_COLUMNS:
         if name in TEXT_COLUMNS:
-            table[name] = table[name].astype(object).where(table[name].notna(), "").astype(str)
+            table[name] = table[name].where(table[name].notna(), "").astype(str)
         elif name not in ("threads", "baseline"):
-            table[name] = pd.to_numeric(table[name])
+            table[name] = table[name].astype(float)
     table["threads"] = table.threads.astype("int64")
     table["baseline"] = [value is True for value in table.baseline]
     table["algorithm"] = table.algorithm.replace("", "direct")
@@ -181,11 +205,12 @@ def _grouped(table, column, row):
     rows = {
         key: row(values.to_numpy()) for key, values in table.groupby(list(KEY), sort=False)[column]
     }
-    index = pd.MultiIndex.from_tuples(rows, names=KEY) if rows else _NO_CELLS
-    return pd.DataFrame(list(rows.values()), index=index, columns=list(row(np.ones(1))))
+    index = pd.MultiIndex.from_tuples([*rows, _EXAMPLE], names=KEY)
+    # the example gives the columns their types where there is nothing else
+    return pd.DataFrame([*rows.values(), row(np.ones(1))], index=index).iloc[:-1]
 
 
-_NO_CELLS = pd.MultiIndex.from_arrays([[]] * len(KEY), names=KEY)
+_EXAMPLE = ("", "", "", 0)
 
 
 def _times(timed):
@@ -231,7 +256,7 @@ def _speedups(timed, table):
 def _verdict(low, high, rounds):
     if rounds < ENOUGH:
         return "unresolved"  # no interval of so few rounds reaches 95 %
-    if 1 / SAME <= low and high <= SAME:
+    if low >= 1 / SAME and high <= SAME:
         return "same"
     return "faster" if low > 1 else "slower" if high < 1 else "unresolved"
 
@@ -241,6 +266,7 @@ def _index(table):
 
 
 def _roof_seconds(table, roofs):
+    """Least time of each cell's work on the measured machine; nan where that is not known."""
     known = {(r.get("device", "cpu"), r["dtype"], r["threads"]): r for r in roofs}
     keys = zip(table.device, table.dtype, table.threads)
     seconds = [
@@ -281,7 +307,8 @@ def _flags(table):
         "above-roof": table.roof_fraction > ABOVE_ROOF,
     }
     marks = zip(*(condition.to_numpy() for condition in conditions.values()))
-    return [" ".join(name for name, on in zip(conditions, row) if on) for row in marks]
+    texts = [" ".join(name for name, on in zip(conditions, row) if on) for row in marks]
+    return pd.Series(texts, index=table.index, dtype=str)
 
 
 def _break_even(table):

@@ -1,0 +1,130 @@
+"""A figure: a grid of equal panels under a title and above a caption, and how it is saved."""
+
+import io
+import re
+import textwrap
+from dataclasses import dataclass, field
+
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from convgrad.results.plots.style import INK, MUTED, SMALL, TEXT, TITLE
+
+LEFT, BOTTOM, TOP = 0.68, 0.5, 0.72
+"""Inches around the axes of a panel; to the right it is as much as the labels need."""
+
+PLOT_WIDTH = 2.2
+
+
+@dataclass
+class Picture:
+    """A figure as it was written, with what a page needs to lay out its panels itself."""
+
+    name: str
+    title: str
+    reading: str
+    """How to read it, in a sentence."""
+    caption: str
+    svg: str = field(default="", repr=False)
+    size: tuple = ()
+    """Width and height, in points."""
+    boxes: list = field(default_factory=list)
+    """Where the panels are: left, top, width, height, in points from the top left."""
+
+
+class Grid:
+    """Panels in rows; axes are placed by inches, so that labels beside them always fit.
+
+    Parameters
+    ----------
+    panels : int
+    right : float
+        Inches for labels to the right of each panel.
+    plot_height : float
+    """
+
+    def __init__(self, panels, right, plot_height, left=LEFT, plot_width=PLOT_WIDTH, top=TOP):
+        self.columns = {1: 1, 2: 2, 4: 2}.get(panels, 3)
+        rows = -(-panels // self.columns)
+        if panels == 1:
+            plot_width = max(plot_width, 6.4 - left - right)
+        self.left, self.top, self.plot_width, self.plot_height = left, top, plot_width, plot_height
+        self.cell_width, self.cell_height = left + plot_width + right, top + plot_height + BOTTOM
+        self.width = self.columns * self.cell_width
+        self.header, self.footer = 0.72, 0.62
+        self.height = self.header + rows * self.cell_height + self.footer
+        self.figure = Figure(figsize=(self.width, self.height), facecolor="white")
+        FigureCanvasAgg(self.figure)
+        self.boxes = []
+
+    def add(self, varies="", fixed=""):
+        """Axes of the next panel, under what varies in it and what is fixed."""
+        row, column = divmod(len(self.boxes), self.columns)
+        x = column * self.cell_width
+        y = self.header + row * self.cell_height
+        self.boxes.append(tuple(72 * v for v in (x, y, self.cell_width, self.cell_height)))
+        self._text(x + 0.1, y + 0.14, _cut(varies, self.cell_width), weight="bold", size=TEXT)
+        room = int(self.cell_width * 72 / (0.57 * SMALL))
+        lines = textwrap.wrap(fixed, room, max_lines=2, placeholder=" …")
+        for number, line in enumerate(lines):
+            self._text(x + 0.1, y + 0.31 + 0.14 * number, line, size=SMALL, color=MUTED)
+        return self.figure.add_axes(
+            (
+                (x + self.left) / self.width,
+                1 - (y + self.top + self.plot_height) / self.height,
+                self.plot_width / self.width,
+                self.plot_height / self.height,
+            )
+        )
+
+    def finish(self, picture, drawn, folder):
+        """Write title and caption, then SVG, PNG and the CSV of what was drawn."""
+        self._text(0.1, 0.23, picture.title, size=TITLE, weight="bold")
+        self._text(0.1, 0.5, picture.reading, size=TEXT, color=MUTED)
+        lines = textwrap.wrap(picture.caption, int(self.width * 72 / (0.56 * SMALL)))
+        for number, line in enumerate(lines[:4]):
+            y = self.height - self.footer + 0.08 + 0.15 * number
+            self._text(0.1, y, line, size=SMALL, color=MUTED)
+        picture.svg = _save(self.figure, folder / picture.name)
+        picture.size = 72 * self.width, 72 * self.height
+        picture.boxes = self.boxes
+        pd.DataFrame(drawn).to_csv(
+            folder / f"{picture.name}.csv", index=False, lineterminator="\n", float_format="%.6g"
+        )
+        return picture
+
+    def _text(self, x, y, text, **style):
+        self.figure.text(
+            x / self.width,
+            1 - y / self.height,
+            text.replace("$", r"\$"),
+            **{"va": "center", "color": INK, **style},
+        )
+
+
+def _cut(text, inches):
+    return textwrap.shorten(text, int(inches * 72 / (0.64 * TEXT)), placeholder=" …")
+
+
+def _save(figure, path):
+    figure.savefig(path.with_name(path.name + ".png"), dpi=144, metadata={"Software": None})
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    svg = _shorter(buffer.getvalue())
+    path.with_name(path.name + ".svg").write_text(svg, encoding="utf-8", newline="\n")
+    return svg
+
+
+def _shorter(svg):
+    """Leave out what nobody sees: thousandths of a point, fonts nobody has, names of groups."""
+    svg = re.sub(r' id="[A-Za-z0-9]+_\d+"| transform="rotate\(-0 [^"]*\)"', "", svg)
+    svg = re.sub(
+        r"font-family: [^;]*sans-serif", "font-family: 'DejaVu Sans', Verdana, sans-serif", svg
+    )
+    svg = re.sub(r"(?m)^ +", "", svg)
+    return re.sub(
+        r'\b(d|x|y|transform)="[^"]*"',
+        lambda attribute: re.sub(r"(\.\d\d)\d+", r"\1", attribute[0]),
+        svg,
+    )

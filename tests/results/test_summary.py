@@ -1,0 +1,213 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from convgrad.results.schema import CELL_COLUMNS, SAMPLE_COLUMNS, size_columns
+from convgrad.results.summary import bandwidth_at, cells, published, resolution, winners
+
+KEY = {"operation": "convolve", "case": "c", "threads": 2}
+ROOF = {
+    "dtype": "float32",
+    "threads": 2,
+    "flops_per_s": 1e10,
+    "bandwidth": [[1e4, 1e11], [1e8, 1e9]],
+}
+
+
+def fact(kernel="numpy", **changes):
+    costs = {"parameters": 3, "flops": 1e7, "bytes": 1e6, "footprint": 1e6, "dtype": "float32"}
+    return {**KEY, "kernel": kernel, "status": "ok", **costs, **changes}
+
+
+def samples(**seconds):
+    """Samples of ten loops from the seconds of each round, by kernel."""
+    rows = [
+        {**KEY, "kernel": kernel, "process": 0, "round": i, "position": 0, "loops": 10}
+        | {"wall_ns": 1e10 * second, "cpu_ns": 1e10 * second}
+        for kernel, times in seconds.items()
+        for i, second in enumerate(times)
+    ]
+    return pd.DataFrame(rows, columns=list(SAMPLE_COLUMNS))
+
+
+def row(table, kernel="numpy"):
+    return table.set_index("kernel").loc[kernel]
+
+
+def test_one_cell():
+    times = [0.010, 0.011, 0.009, 0.013, 0.010, 0.012, 0.010]
+    cell = row(cells(samples(numpy=times), [fact(baseline=True)], [ROOF]))
+    assert cell.median_s == pytest.approx(0.010)
+    assert (cell.low_s, cell.high_s) == pytest.approx((0.009, 0.013))
+    assert cell.min_s == pytest.approx(0.009)
+    assert cell.sample_count == 7
+    assert cell.gflops == pytest.approx(1.0)
+    assert cell.gbytes_s == pytest.approx(0.1)
+    assert cell.verdict == ""
+    assert np.isnan(cell.speedup)
+
+
+def test_columns_are_those_of_the_schema_with_sizes_in_between():
+    facts = [
+        fact(sizes={"signal": [512, 512], "taps": [7], "mode": "full"}),
+        fact("other", sizes={"samples": 4, "padding": [[1, 2], [0, 0]], "bytes": 3}),
+    ]
+    table = cells(samples(), facts)
+    names = ["signal", "taps", "mode", "samples", "padding", "size_bytes"]
+    assert size_columns(table) == names
+    assert [name for name in table.columns if name not in names] == list(CELL_COLUMNS)
+    assert table.signal[0] == "512x512"
+    assert table.taps[0] == 7
+    assert table.padding[1] == "1+2x0+0"
+
+
+def test_speedups_pair_rounds_so_that_common_drift_cancels():
+    drift = np.array([1.0, 2, 4, 8, 16, 32, 64, 128])
+    table = cells(
+        samples(numpy=3e-3 * drift, quick=1e-3 * drift), [fact(baseline=True), fact("quick")]
+    )
+    quick = row(table, "quick")
+    assert (quick.speedup, quick.speedup_low, quick.speedup_high) == pytest.approx((3, 3, 3))
+    assert quick.verdict == "faster"
+
+
+def test_a_missing_round_does_not_shift_the_pairs():
+    times = np.array([1.0, 2, 4, 8, 16, 32, 64, 128]) * 1e-3
+    table = samples(numpy=times, other=times / 2)
+    table = table[~((table.kernel == "other") & (table["round"] == 3))]
+    assert row(cells(table, [fact(baseline=True), fact("other")]), "other").speedup_high == (
+        pytest.approx(2)
+    )
+
+
+@pytest.mark.parametrize(
+    ("factor", "spread", "rounds", "verdict"),
+    [
+        (1.5, 0.01, 12, "slower"),
+        (0.7, 0.01, 12, "faster"),
+        (1.0, 0.001, 12, "same"),
+        (1.01, 0.001, 12, "same"),
+        (1.0, 0.2, 12, "unresolved"),
+        (0.1, 0.001, 5, "unresolved"),
+    ],
+)
+def test_verdicts(factor, spread, rounds, verdict):
+    generator = np.random.default_rng(5)
+    times = 1e-3 * np.ones(rounds)
+    other = factor * times * np.exp(spread * generator.standard_normal(rounds))
+    table = cells(samples(numpy=times, other=other), [fact(baseline=True), fact("other")])
+    assert row(table, "other").verdict == verdict
+
+
+def test_what_is_not_ok_has_no_time_even_if_there_are_samples():
+    table = cells(samples(numpy=[1e-3] * 8), [fact(status="wrong", error_ratio=7.0)])
+    assert np.isnan(row(table).median_s)
+    assert row(table).error_ratio == 7
+    assert winners(table).empty
+
+
+def test_the_roof_is_the_slower_of_arithmetic_and_memory():
+    busy = fact("busy", flops=1e8, bytes=1e3, footprint=1e6)
+    moving = fact("moving", flops=1e3, bytes=1e8, footprint=1e6)
+    table = cells(samples(busy=[0.02] * 6, moving=[0.02] * 6), [busy, moving], [ROOF])
+    assert row(table, "busy").roof_fraction == pytest.approx(0.01 / 0.02)
+    assert row(table, "moving").roof_fraction == pytest.approx(0.01 / 0.02)  # 1e8 / 1e10
+
+
+def test_bandwidth_is_interpolated_in_logarithms_and_held_at_the_ends():
+    measured = ROOF["bandwidth"]
+    assert bandwidth_at(measured, 1e6) == pytest.approx(1e10)
+    assert bandwidth_at(measured, 1) == pytest.approx(1e11)
+    assert bandwidth_at(measured, 1e12) == pytest.approx(1e9)
+    assert np.isnan(bandwidth_at([], 1e6))
+
+
+def test_another_algorithm_owes_neither_the_arithmetic_nor_the_passes():
+    facts = [
+        fact("gram", algorithm="gram", bytes=1e9, footprint=1e6),
+        fact("loops", bytes=1e9, footprint=1e6),
+    ]
+    table = cells(samples(gram=[1e-3] * 6, loops=[1e-3] * 6), facts, [ROOF])
+    assert row(table, "gram").roof_fraction == pytest.approx(1e6 / 1e10 / 1e-3)
+    assert row(table, "loops")["flags"] == "above-roof"
+
+
+def test_roofs_of_other_machines_do_not_apply():
+    facts = [fact("gpu", device="cuda"), fact("double", dtype="float64")]
+    table = cells(samples(gpu=[1e-9] * 6, double=[1e-9] * 6), facts, [ROOF])
+    assert table.roof_fraction.isna().all()
+    assert (table["flags"] == "").all()
+
+
+def test_flags():
+    times = {"few": [1.0] * 5, "noisy": [1, 2, 1, 2, 1, 2, 1.5], "calm": [1.0] * 8}
+    table = cells(samples(**times), [fact(name) for name in times], [ROOF])
+    assert dict(zip(table.kernel, table["flags"])) == {
+        "few": "few-samples",
+        "noisy": "noisy",
+        "calm": "",
+    }
+
+
+def test_faster_than_the_machine_is_kept_but_neither_published_nor_a_winner():
+    table = cells(
+        samples(numpy=[2e-3] * 6, cheat=[1e-6] * 6), [fact(baseline=True), fact("cheat")], [ROOF]
+    )
+    assert row(table, "cheat").median_s == pytest.approx(1e-6)
+    assert row(table, "cheat")["flags"] == "above-roof"
+    assert published(table).kernel.tolist() == ["numpy"]
+    assert winners(table).winner.tolist() == ["numpy"]
+
+
+def test_compiling_pays_off_against_the_best_that_needs_none():
+    facts = [
+        fact("slow", compile_s=0.0),
+        fact("ready"),
+        fact("jit", compile_s=3.0),
+        fact("late", compile_s=3.0),
+    ]
+    times = {"slow": [9e-3] * 6, "ready": [4e-3] * 6, "jit": [1e-3] * 6, "late": [5e-3] * 6}
+    table = cells(samples(**times), facts)
+    assert row(table, "jit").break_even_calls == 1000
+    assert table.set_index("kernel").break_even_calls.drop("jit").isna().all()
+
+
+def test_winners():
+    generator = np.random.default_rng(0)
+    times = {
+        name: mean * np.exp(0.001 * generator.standard_normal(10))
+        for name, mean in {"numpy": 4e-3, "second": 2e-3, "best": 1e-3}.items()
+    }
+    facts = [fact(baseline=True), fact("second"), fact("best", family="numba")]
+    won = winners(cells(samples(**times), [*facts, fact("dead", status="crashed")])).iloc[0]
+    assert (won.winner, won.family, won.runner_up, won.baseline) == (
+        "best",
+        "numba",
+        "second",
+        "numpy",
+    )
+    assert won.factor_over_runner_up == pytest.approx(2, rel=0.01)
+    assert won.factor_over_baseline == pytest.approx(4, rel=0.01)
+    assert won.clear
+
+
+def test_a_winner_within_the_intervals_is_a_tie():
+    generator = np.random.default_rng(0)
+    noise = np.exp(0.1 * generator.standard_normal((2, 10)))
+    table = cells(
+        samples(a=1e-3 * noise[0], b=1.01e-3 * noise[1]), [fact("a", baseline=True), fact("b")]
+    )
+    assert not winners(table).clear.iloc[0]
+
+
+def test_predictions_stay_apart_from_measurements():
+    table = cells(samples(), [fact(status="skipped (budget)", predicted_s=12.0)])
+    assert row(table).predicted_s == 12
+    assert np.isnan(row(table).median_s)
+
+
+def test_nothing_at_all():
+    table = cells(samples(), [])
+    assert list(table.columns) == list(CELL_COLUMNS)
+    assert winners(table).empty
+    assert np.isnan(resolution(table))
