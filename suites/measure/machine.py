@@ -76,7 +76,12 @@ _INSTRUCTIONS = (
 )
 _CPU = Path("/sys/devices/system/cpu")
 _CGROUP = Path("/sys/fs/cgroup")
-_ANCIENT_LIMIT = 1 << 60
+_MEMORY_FILES = (  # of control groups version 2, version 1
+    ("memory.max", "memory.current"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+)
+_INACTIVE_FILE = re.compile(r"^(?:total_)?inactive_file (\d+)", re.MULTILINE)
+_ANCIENT_LIMIT = 1 << 60  # version 1 writes "no limit" as a number near 2**63
 
 
 def fair_environment(environment, threads, *, keep=False):
@@ -241,16 +246,18 @@ def _quota():
 
 
 def _memory_limits():
-    """Pairs (limit, use) in bytes of the control groups that have a limit."""
+    """Pairs (limit, use) in bytes of the control groups that have a limit.
+
+    Cached pages of files that nobody has read lately are given up first, and do not count.
+    """
     pairs = []
     for folder in _control_groups("memory"):
-        for names in (
-            ("memory.max", "memory.current"),
-            ("memory.limit_in_bytes", "memory.usage_in_bytes"),
-        ):
+        for names in _MEMORY_FILES:
             limit, used = (_read(folder / name) for name in names)
-            if limit and used and limit != "max" and int(limit) < _ANCIENT_LIMIT:
-                pairs.append((int(limit), int(used)))
+            if not limit or not used or limit == "max" or int(limit) >= _ANCIENT_LIMIT:
+                continue
+            cached = _INACTIVE_FILE.search(_read(folder / "memory.stat") or "")
+            pairs.append((int(limit), int(used) - int(cached[1] if cached else 0)))
     return pairs
 
 

@@ -1,0 +1,56 @@
+"""A call's time from smaller sizes: good enough to leave out what would take too long."""
+
+import math
+from collections import defaultdict
+
+TRUSTED_S = 1e-3
+"""A call shorter than this may be all overhead, which does not grow with the size."""
+TRUSTED_NAIVE_S = 5e-5
+"""The same for loops, which have hardly any."""
+
+
+class Forecast:
+    """Times by amount of work, for each kernel, number of threads and dtype."""
+
+    def __init__(self):
+        self._known = defaultdict(list)
+
+    def knows(self, kernel, case, threads):
+        """Whether anything was measured for this kernel, number of threads and dtype."""
+        return bool(self._known[_key(kernel, case, threads)])
+
+    def learn(self, kernel, case, threads, seconds):
+        """Remember the measured seconds of one call."""
+        self._known[_key(kernel, case, threads)].append((_work(kernel, case), seconds))
+
+    def seconds(self, kernel, case, threads):
+        """Predict the seconds of one call from the nearest smaller case that was measured.
+
+        Returns
+        -------
+        float or None
+            In proportion to the work; None if no smaller case took long enough to tell.
+        """
+        work = _work(kernel, case)
+        trusted = TRUSTED_NAIVE_S if kernel.family == "naive" else TRUSTED_S
+        known = [
+            (amount, seconds)
+            for amount, seconds in self._known[_key(kernel, case, threads)]
+            if amount <= work and seconds >= trusted
+        ]
+        if not known:
+            return None
+        amount, seconds = max(known)
+        return seconds * work / amount
+
+
+def _key(kernel, case, threads):
+    return kernel.operation, kernel.name, threads, case.dtype
+
+
+def _work(kernel, case):
+    """What time grows with: multiply-adds, or n log n where the algorithm avoids most of them."""
+    if kernel.algorithm == "direct":
+        return case.flops
+    points = case.cost.footprint
+    return points * math.log2(points + 1)

@@ -1,0 +1,59 @@
+from types import SimpleNamespace
+
+import pytest
+
+from convgrad.kernels import Case
+from convgrad.suites.measure.forecast import Forecast
+
+DIRECT = SimpleNamespace(operation="convolve", name="direct", algorithm="direct", family="numba")
+FFT = SimpleNamespace(operation="convolve", name="fft", algorithm="fft", family="fft")
+NAIVE = SimpleNamespace(operation="convolve", name="loops", algorithm="direct", family="naive")
+
+
+def case(signal, taps, dtype="float32"):
+    return Case.of("convolve", dtype, signal=(signal,), taps=(taps,))
+
+
+def test_nothing_is_known_at_first():
+    assert Forecast().seconds(DIRECT, case(1000, 3), 2) is None
+
+
+def test_time_grows_with_the_work():
+    forecast = Forecast()
+    forecast.learn(DIRECT, case(100_000, 10), 2, 0.01)
+    assert forecast.seconds(DIRECT, case(100_000, 100), 2) == pytest.approx(0.1, rel=1e-6)
+
+
+def test_fft_does_not_grow_with_the_taps():
+    forecast = Forecast()
+    forecast.learn(FFT, case(100_000, 10), 2, 0.01)
+    assert forecast.seconds(FFT, case(100_000, 1000), 2) == pytest.approx(0.01, rel=0.05)
+
+
+def test_nearest_smaller_case_counts():
+    forecast = Forecast()
+    forecast.learn(DIRECT, case(1_000_000, 1), 2, 1.0)  # mostly overhead
+    forecast.learn(DIRECT, case(1_000_000, 10), 2, 2.0)
+    assert forecast.seconds(DIRECT, case(1_000_000, 20), 2) == pytest.approx(4.0)
+
+
+def test_short_calls_and_larger_cases_say_nothing():
+    forecast = Forecast()
+    forecast.learn(DIRECT, case(1000, 3), 2, 1e-5)
+    forecast.learn(DIRECT, case(1_000_000, 100), 2, 1.0)
+    assert forecast.seconds(DIRECT, case(10_000, 3), 2) is None
+
+
+def test_threads_and_dtypes_are_apart():
+    forecast = Forecast()
+    forecast.learn(DIRECT, case(100_000, 10), 2, 0.01)
+    assert forecast.seconds(DIRECT, case(100_000, 10), 1) is None
+    assert forecast.seconds(DIRECT, case(100_000, 10, "float64"), 2) is None
+
+
+def test_plain_loops_are_predicted_from_a_tiny_case():
+    forecast = Forecast()
+    assert not forecast.knows(NAIVE, case(100, 10), 1)
+    forecast.learn(NAIVE, case(100, 10), 1, 1e-4)
+    assert forecast.knows(NAIVE, case(100, 10), 1)
+    assert forecast.seconds(NAIVE, case(100_000, 10), 1) == pytest.approx(0.1, rel=1e-2)
