@@ -1,0 +1,138 @@
+"""What the terminal shows while a run works, and when it is done."""
+
+import time
+
+from matplotlib.ticker import EngFormatter
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from convgrad.results.schema import FAILURES
+from convgrad.results.summary import cells as summarise
+from convgrad.results.summary import winners
+
+
+class Display:
+    """A pytest plugin that shows progress: a bar on a terminal, plain lines in a file.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+    """
+
+    __name__ = "convgrad-display"  # pytest registers the instance under it
+
+    def __init__(self, console):
+        self.console = console
+        self.begin = time.monotonic()
+        self.run = None
+        self.last = None
+        self.errors = []
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=console,
+            transient=True,
+        )
+        self.task = self.progress.add_task("collecting", total=None, left="")
+
+    def finished(self, run):
+        """Take the run folder that the session leaves."""
+        self.run = run
+
+    def pytest_collectreport(self, report):
+        """Show why a suite could not be read: pytest's own reporter is switched off."""
+        if report.failed:
+            self.errors.append(f"{report.nodeid}: {report.longreprtext.splitlines()[-1]}")
+
+    def pytest_runtest_logreport(self, report):
+        """Tell errors of the engine itself from cells that failed, which are results."""
+        if report.failed and "status" not in dict(report.user_properties):
+            self.errors.append(f"{report.nodeid}: {report.longreprtext.splitlines()[-1]}")
+
+    def __enter__(self):
+        if self.console.is_terminal:
+            self.progress.start()
+        return self
+
+    def __exit__(self, *exception):
+        self.progress.stop()
+
+    def show(self, text, done, total, budget_s):
+        """Say what is being measured, and the time left.
+
+        Parameters
+        ----------
+        text : str
+        done, total : int
+            Cells.
+        budget_s : float
+            Seconds until the run's time is up.
+        """
+        left = _time_left(time.monotonic() - self.begin, done, total, budget_s)
+        if self.console.is_terminal:
+            self.progress.update(
+                self.task, description=text, completed=done, total=total, left=left
+            )
+        elif text.split(": ")[0] != self.last:
+            self.last = text.split(": ")[0]
+            self.console.print(
+                f"{done}/{total} cells, {left}: {text}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+def print_outcome(console, run):
+    """Print who won where, what failed, and where to read on."""
+    cells = summarise(run.samples(), run.facts(), run.info.get("roofs", ()))
+    table = Table(title="Fastest kernel of each case", title_justify="left")
+    for column in ("case", "threads", "winner", "time", "x next", "x baseline"):
+        text = column in ("case", "winner")
+        table.add_column(
+            column, justify="left" if text else "right", no_wrap=column != "case", overflow="fold"
+        )
+    operation = None
+    for row in winners(cells).itertuples():
+        if row.operation != operation:
+            operation = row.operation
+            table.add_section()
+            table.add_row(f"[bold]{operation}[/bold]")
+        table.add_row(
+            row.case.replace(",", " "),
+            str(row.threads),
+            row.winner,
+            _engineering(row.median_s),
+            _factor(row.factor_over_runner_up),
+            _factor(row.factor_over_baseline),
+        )
+    if table.row_count:
+        console.print(table)
+    for row in cells[cells.status.isin(FAILURES)].itertuples():
+        cell = f"{row.operation} {row.case}, {row.threads} threads, {row.kernel}"
+        console.print(
+            f"{row.status}: {cell}: {row.detail}", markup=False, highlight=False, soft_wrap=True
+        )
+    counts = ", ".join(f"{count} {status}" for status, count in cells.status.value_counts().items())
+    console.print(f"cells: {counts}", highlight=False)
+    console.print(f"report: {run.path / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+def _engineering(seconds):
+    return f"{EngFormatter(unit='s', places=2)(seconds)}"
+
+
+def _factor(value):
+    return "" if value != value else f"{value:.2f}"
+
+
+def _time_left(elapsed_s, done, total, budget_s):
+    if not done:
+        return f"at most {_minutes(budget_s)}"
+    return f"{_minutes(min(elapsed_s * (total - done) / done, max(budget_s, 0)))} left"
+
+
+def _minutes(seconds):
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

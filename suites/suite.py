@@ -1,0 +1,101 @@
+"""What a suite declares: sizes as data, crossed with dtypes, threads and the registry."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from convgrad import kernels
+from convgrad.suites.measure.block import Block
+
+ALL = "all"
+"""As a number of threads: every core that may be used."""
+
+
+def grid(**axes):
+    """Cross axes to a list of sizes.
+
+    >>> grid(signal=[(10,)], taps=[(3,), (5,)])
+    [{'signal': (10,), 'taps': (3,)}, {'signal': (10,), 'taps': (5,)}]
+    """
+    return [dict(zip(axes, values)) for values in itertools.product(*axes.values())]
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Sizes, crossed with dtypes and numbers of threads.
+
+    Attributes
+    ----------
+    sizes : sequence of dict
+        As `grid` makes them; names as in ``kernels.operation(name).sizes``.
+    dtypes : sequence of {"float32", "float64"}
+    threads : sequence of int or "all"
+    data : str
+        "random", or the name of a real input.
+    """
+
+    sizes: Sequence
+    dtypes: Sequence = ("float32",)
+    threads: Sequence = (ALL,)
+    data: str = "random"
+
+
+def both_ways(sizes):
+    """Axes for the same sizes in either dtype, and in float32 on one thread."""
+    return [Axes(sizes, ("float32", "float64")), Axes(sizes, threads=(1,))]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One operation, swept.
+
+    Attributes
+    ----------
+    operation : str
+    baseline : str
+        The kernel that speed-ups refer to.
+    presets : dict of str to sequence of Axes
+        How far to sweep: smoke, laptop, thorough.
+    """
+
+    operation: str
+    baseline: str
+    presets: dict
+
+    def blocks(self, preset, *, cores, dtypes=(), threads=(), kernel_filter=None):
+        """List the blocks of a preset.
+
+        Parameters
+        ----------
+        preset : str
+        cores : int
+            What "all" means.
+        dtypes, threads : sequence, optional
+            Take these instead of what the axes say.
+        kernel_filter : callable, optional
+            Says of a kernel whether it takes part.
+
+        Returns
+        -------
+        list of Block
+            Each case and number of threads once, in the order of the axes.
+        """
+        names = tuple(
+            k.name
+            for k in kernels.find(self.operation, usable=False)
+            if kernel_filter is None or kernel_filter(k)
+        )
+        found = {}
+        for axes in self.presets.get(preset, ()):
+            for sizes, dtype, count in itertools.product(
+                axes.sizes, dtypes or axes.dtypes, threads or axes.threads
+            ):
+                case = kernels.Case.of(self.operation, dtype, axes.data, **sizes)
+                block = Block(case, cores if count == ALL else count, names, self.baseline)
+                found.setdefault((case, block.threads), block)
+        return list(found.values())
+
+
+def bench(measured, benchmark):
+    """Hand the samples of one cell to pytest-benchmark; the test of every suite."""
+    measured.replay(benchmark)

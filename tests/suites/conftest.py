@@ -1,0 +1,35 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def environment():
+    """An environment in which the planted kernels can be imported."""
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+
+
+@pytest.fixture(scope="session")
+def python(environment):
+    """Run a module of Python's, and return the finished process."""
+
+    def run(module, *arguments, cwd=None, **variables):
+        return subprocess.run(
+            [sys.executable, "-m", module, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            cwd=cwd,
+            env=environment | variables,
+            timeout=300,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def convgrad(python):
+    """Run the `convgrad` command."""
+    return lambda *arguments, **options: python("convgrad.suites.cli", *arguments, **options)

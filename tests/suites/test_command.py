@@ -1,0 +1,125 @@
+"""The command as a user meets it: bad input, interruption, resumption, selection."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from convgrad.results.store import Run
+
+QUICK = (
+    *("run", "--preset=smoke", "--suite=convolve_1d", "--import=planted"),
+    *("--kernel=planted_right", "--kernel=numpy"),
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "--suite=nonsense"), ("--suite", "nonsense", "convolve_1d")),
+        (("run", "--kernel=nonsense"), ("--kernel", "nonsense")),
+        (("run", "--device=tpu"), ("--device", "tpu", "cuda")),
+        (("run", "--threads=9999"), ("--threads", "9999")),
+        (("run", "--import=no_such_module"), ("--import", "no_such_module")),
+        (("run", "--preset=huge"), ("preset", "huge", "laptop")),
+        (("run", "--resume=/no/such/folder"), ("/no/such/folder",)),
+        (("report", "/no/such/folder"), ("/no/such/folder",)),
+        (("list", "nonsense"), ("nonsense", "convolve")),
+    ],
+)
+def test_bad_input_is_one_sentence(convgrad, tmp_path, arguments, words):
+    done = convgrad(*arguments, cwd=tmp_path)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr + done.stdout
+    assert all(word in done.stderr for word in words), done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_list_names_kernels_and_says_why_not(convgrad):
+    done = convgrad("list", "convolve")
+    assert done.returncode == 0
+    assert "numpy" in done.stdout
+    assert "no CUDA device" in done.stdout.replace("\n", " ") or "cuda" not in done.stdout
+
+
+def test_existing_folder_is_left_alone(convgrad, tmp_path):
+    (tmp_path / "precious").write_text("data")
+    done = convgrad(*QUICK, f"--out={tmp_path}")
+    assert done.returncode != 0
+    assert str(tmp_path) in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["precious"]
+
+
+def test_plain_lines_when_piped(convgrad, tmp_path):
+    done = convgrad(*QUICK, f"--out={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout
+    assert "cells" in done.stdout
+    assert "left" in done.stdout or "at most" in done.stdout
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_run_is_reported_and_resumed(convgrad, environment, tmp_path, how):
+    path = tmp_path / "run"
+    arguments = (
+        *QUICK,
+        *("--dtype=float32", "--dtype=float64", "--threads=1", "--threads=2", f"--out={path}"),
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "convgrad.suites.cli", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not (path / "journal.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.kill(process.pid, how)
+    process.communicate(timeout=60)
+    assert process.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL)
+    before = Run.open(path).samples()
+    assert len(before)
+
+    done = convgrad("report", path)
+    assert done.returncode == 0, done.stderr
+    assert (path / "report.html").exists()
+
+    done = convgrad("run", f"--resume={path}")
+    assert done.returncode == 0, done.stderr
+    run = Run.open(path)
+    assert run.info["state"] == "finished"
+    after = run.samples()
+    pd.testing.assert_frame_equal(after.head(len(before)), before)
+    cells = pd.read_csv(path / "cells.csv")
+    assert set(cells.status) == {"ok"}
+    assert len(cells) == 2 * 2 * 2 > before.groupby(["case", "kernel", "threads"]).ngroups
+    assert not after.duplicated(["case", "kernel", "threads", "process", "round"]).any()
+
+
+def test_no_worker_survives_a_killed_coordinator(tmp_path):
+    script = tmp_path / "coordinator.py"
+    script.write_text(
+        "import os, signal\n"
+        "from convgrad.suites.measure.process import WorkerProcess\n"
+        "worker = WorkerProcess(dict(os.environ), operation=None, kernel=None,\n"
+        "                       modules=[], requires=[], threads=1)\n"
+        "worker.wait_ready(60)\n"
+        "print(worker.process.pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    pid = int(done.stdout)
+    for _ in range(100):
+        try:
+            with open(f"/proc/{pid}/stat") as stat:
+                if stat.read().split(")")[1].split()[0] == "Z":
+                    return
+        except FileNotFoundError:
+            return
+        time.sleep(0.05)
+    pytest.fail("the stopped worker is still there")
