@@ -30,7 +30,7 @@ HARMLESS = {
     "PATH": "/usr/bin",
     "LD_PRELOAD": "libjemalloc.so",
     "CUDA_VISIBLE_DEVICES": "1",
-    "NUMBA_CACHE_DIR": "/tmp/cache",
+    "NUMBA_CACHE_DIR": "cache",
     "NUMBA_ENABLE_CUDASIM": "1",
     "KMP_DUPLICATE_LIB_OK": "TRUE",
     "COMPANY_OMP_LIKE_NAME": "1",
