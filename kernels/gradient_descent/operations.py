@@ -1,6 +1,7 @@
 """What the two fits minimise, what they accept, and what they cost."""
 
 import math
+from abc import abstractmethod
 
 import numpy as np
 
@@ -17,21 +18,21 @@ class _Fit(Operation):
     odd = "targets"
     outline_options = {"step": 1.0}
 
+    @abstractmethod
     def model(self, design, weights_shape):
         """``(predict, correlate)`` of the linear model that ``design`` makes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def curvature(self, design, weights_shape):
         """Largest eigenvalue of ``A^T A``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def roundings(self, design, weights):
         """Longest chain of additions in one step: samples, then parameters, of one output."""
-        raise NotImplementedError
 
+    @abstractmethod
     def norm(self, weights):
         """2-norm of the weights of each output."""
-        raise NotImplementedError
 
     def options(self, design, start, *, iterations, step, l2, l1):
         """Check the options that both fits take, and find the step 1/L where none is given."""
