@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from convgrad.results.store import Run
+from convgrad.suites.measure.engine import OUT_OF_TIME
 
 QUICK = (
     *("run", "--preset=smoke", "--suite=convolve_1d", "--import=planted"),
@@ -99,6 +100,24 @@ def test_interrupted_run_is_reported_and_resumed(convgrad, environment, tmp_path
     assert set(cells.status) == {"ok"}
     assert len(cells) == 2 * 2 * 2 > before.groupby(["case", "kernel", "threads"]).ngroups
     assert not after.duplicated(["case", "kernel", "threads", "process", "round"]).any()
+
+
+def test_resuming_measures_what_had_no_time_and_nothing_else(convgrad, tmp_path):
+    path = tmp_path / "run"
+    key = {"operation": "convolve", "case": "signal=10000,taps=33,float32", "threads": 1}
+    skipped = {**key, "status": "skipped (budget)"}
+    options = {"preset": "smoke", "suites": ["convolve_1d"], "keep_environment": False}
+    options |= {"kernel": ["numpy", "planted_right"], "threads": ["1"], "import": ["planted"]}
+    Run.create(path, preset="smoke", options=options).append(
+        facts=[
+            {**skipped, "kernel": "numpy", "detail": OUT_OF_TIME},
+            {**skipped, "kernel": "planted_right", "detail": "a call would take too long"},
+        ]
+    )
+    done = convgrad("run", f"--resume={path}")
+    assert done.returncode == 0, done.stderr
+    status = pd.read_csv(path / "cells.csv").set_index("kernel").status
+    assert status.to_dict() == {"numpy": "ok", "planted_right": "skipped (budget)"}
 
 
 def test_no_worker_survives_a_killed_coordinator(tmp_path):

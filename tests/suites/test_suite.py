@@ -49,10 +49,9 @@ def test_baseline_is_a_kernel_that_needs_nothing(suite):
     assert kernels.get(suite.operation, suite.baseline).requires == ()
 
 
-@pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
-def test_default_sweep_covers_both_dtypes_and_both_ends_of_threads(suite):
-    if suite is SUITES["bench_convolve_3d"]:
-        pytest.skip("its operation is covered by the other suites of convolve")
-    blocks = suite.blocks("laptop", cores=2)
+@pytest.mark.parametrize("operation", kernels.operations())
+def test_default_sweep_covers_both_dtypes_and_both_ends_of_threads(operation):
+    suites = [suite for suite in SUITES.values() if suite.operation == operation]
+    blocks = [block for suite in suites for block in suite.blocks("laptop", cores=2)]
     assert {b.case.dtype for b in blocks} == {"float32", "float64"}
     assert {b.threads for b in blocks} == {1, 2}
