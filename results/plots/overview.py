@@ -16,6 +16,7 @@ MOST_ROWS = 12
 ROW = 0.37
 """Inches a row: a line of text over a bar."""
 
+_PLOT_WIDTH = 2.5
 LONG = 32
 """Letters beyond which the name of a size leaves out what is usual."""
 
@@ -43,16 +44,17 @@ def overview(cells, name, title, caption, folder):
         for operation, won in table.groupby("operation", sort=False)
     ]
     most = max(len(block.rows) for block in blocks)
+    right = 1.9 + 1.15 * width_inches(map(shortened, table.winner), style.SMALL)
     grid = Grid(
         len(blocks),
-        right=1.9 + 1.15 * width_inches(map(shortened, table.winner), style.SMALL),
+        right=right,
         plot_height=ROW * max(most, 3),
         left=0.15,
-        plot_width=2.5,
+        plot_width=_PLOT_WIDTH,
         top=0.6,
     )
     for block in blocks:
-        _draw(grid.add(block.operation, block.note), block, most)
+        _draw(grid.add(block.operation, block.note), block, most, 0.9 * (_PLOT_WIDTH + right))
     reading = "Bar: the fastest kernel against the baseline, 1×. Tick: the next best. Hollow: tie."
     return grid.finish(Picture(name, title, reading, caption), table, folder)
 
@@ -81,7 +83,7 @@ class _Block:
         return cls(operation, "; ".join(filter(None, notes)), rows, chosen)
 
 
-def _draw(axes, block, most):
+def _draw(axes, block, most, room):
     factors = block.rows.factor_over_baseline
     top = max(4.0, np.nanmax([1.0, *factors]) * 1.1)
     axes.set_xscale("log")
@@ -96,7 +98,7 @@ def _draw(axes, block, most):
     axes.grid(axis="x", color=style.GRID, linewidth=0.6)
     for place, (row, label) in enumerate(zip(block.rows.itertuples(index=False), block.labels)):
         _bar(axes, place, row)
-        _say(axes, place, row, label)
+        _say(axes, place, row, _fitting(label, room))
 
 
 def _bar(axes, place, row):
@@ -131,6 +133,13 @@ def _say(axes, place, row, label):
     axes.text(1 + 0.24 * inch, place, name, color=ink, weight="bold", **text)
     after = 1 + (0.34 + 1.15 * width_inches([shortened(row.winner)], style.SMALL)) * inch
     axes.text(after, place, _lead(row), color=style.MUTED, **text)
+
+
+def _fitting(label, room):
+    """Cut a label that is longer than ``room`` inches: the next panel begins there."""
+    while width_inches([label], style.SMALL) > room:
+        label = label.rstrip("…")[:-1] + "…"
+    return label
 
 
 def _lead(row):
