@@ -1,9 +1,21 @@
 """Names that every table shares: columns, statuses, flags, verdicts."""
 
-KEY = ("operation", "case", "kernel", "threads")
+KEY = ("operation", "case", "kernel", "threads", "cache")
 """What identifies a cell. Kernels compete where the others of these are equal."""
 
-CONTEST = ("operation", "case", "threads")
+CONTEST = ("operation", "case", "threads", "cache")
+
+AGAINST = "@against"
+"""Behind the name of a kernel: the same kernel of another version of convgrad."""
+
+CACHES = ("warm", "cold")
+"""Whether inputs may lie in a cache, or come from memory with every call."""
+
+TWIN = "null twin"
+SPIN = "spin probe"
+EVIDENCE = (TWIN, SPIN)
+"""Names under which a block samples the machine itself: the baseline once more, in a process of its
+own, and a fixed chain of dependent steps. Both have rows among the samples, and no cell."""
 
 SAMPLE_COLUMNS = (
     *KEY,
@@ -30,7 +42,22 @@ FAILURES = ("wrong", "crashed", "timed out", "out of memory")
 
 STATES = ("running", "interrupted", "finished")
 VERDICTS = ("faster", "slower", "same", "unresolved")
-FLAGS = ("few-samples", "noisy", "above-roof")
+FLAGS = (
+    "single-shot",
+    "noisy",
+    "drift",
+    "non-stationary",
+    "steal",
+    "throttled",
+    "oversubscribed",
+    "overhead-bound",
+    "memory-bound",
+    "above-roof",
+    "extrapolated",
+    "failed-check",
+)
+REMARKS = ("overhead-bound", "memory-bound")
+"""Flags that explain a time; all others cast doubt on it."""
 
 CELL_COLUMNS = (
     *KEY,
@@ -46,8 +73,10 @@ CELL_COLUMNS = (
     "footprint",
     "status",
     "detail",
-    "error_ratio",
+    "error_ratio",  # error over admissible error, at its worst element
+    "relative_error",  # largest error over largest element
     "sample_count",  # not "samples", which is a size of fits
+    "process_count",
     "median_s",
     "low_s",
     "high_s",
@@ -57,19 +86,30 @@ CELL_COLUMNS = (
     "predicted_s",
     "gflops",
     "gbytes_s",
+    "intensity",  # flops a byte
+    "level",  # L1, L2, L3 or memory: where the working set lies
+    "bound_by",  # arithmetic or memory: the roof that binds there
     "roof_gflops",  # where the direct algorithm would meet the machine's measured limits
     "roof_fraction",
     "speedup",
     "speedup_low",
     "speedup_high",
+    "p_adjusted",  # of "as fast as the baseline", after Holm over one figure
+    "resolution",  # the smallest relative difference that the figure's null twins let one tell
+    "cores_used",
     "peak_bytes",
     "workspace_bytes",
     "compile_s",
     "load_s",
     "first_call_s",
     "break_even_calls",
-    "verdict",
+    "verdict",  # against the baseline
+    "lead",  # of a winner: the runner-up's time over its own, paired like a speed-up
+    "lead_low",
+    "lead_high",
+    "lead_verdict",
     "flags",
+    "identity",  # hash of kernel source, case, threads, libraries and machine
 )
 """Columns of `cells.csv` besides the sizes, which stand between the key and the rest."""
 
@@ -85,7 +125,12 @@ TEXT_COLUMNS = (
     "status",
     "detail",
     "verdict",
+    "lead_verdict",
     "flags",
+    "cache",
+    "level",
+    "bound_by",
+    "identity",
 )
 
 

@@ -1,13 +1,30 @@
-"""Intervals that assume nothing about how times are distributed."""
+"""Intervals and tests of medians, for samples that come in processes and are alike within one.
+
+Two views of the same samples are taken, and the more careful one counts. Order statistics assume
+nothing about how times are distributed, but that samples are independent; they are not, within a
+process: its memory layout and its minute of the day are common to all of them. The medians of
+processes carry whatever is common to one, and Student's t needs but two of them.
+
+Sources: Hoefler and Belli, "Scientific Benchmarking of Parallel Computing Systems" (2015);
+Kalibera and Jones, "Rigorous Benchmarking in Reasonable Time" (2013).
+"""
 
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import bdtr
+from scipy.special import bdtr, stdtr, stdtrit
 
 ENOUGH = 6
 """Samples from which an interval of the median can cover 95 %: 1 - 2 / 2**6 = 0.969."""
+
+STOPPING = 0.4
+"""Share of the admitted error that Student's t may commit; the rest is left to the stopping rule.
+
+A run that looks several times and stops where its interval is narrow stops too often where three
+processes agree by luck. Simulated with up to four looks and noise that lasts, the interval of 95 %
+covers 88 to 93 % then, and with this share 94 to 97 %.
+"""
 
 
 class Interval(NamedTuple):
@@ -16,6 +33,15 @@ class Interval(NamedTuple):
     low: float
     high: float
     coverage: float
+
+
+class Comparison(NamedTuple):
+    """A median ratio, its interval, and the probability of such a one were it truly 1."""
+
+    ratio: float
+    low: float
+    high: float
+    p: float
 
 
 def median_interval(values, confidence=0.95):
@@ -52,12 +78,137 @@ def median_interval(values, confidence=0.95):
     return Interval(float(ordered[rank - 1]), float(ordered[-rank]), coverage)
 
 
+def published(values, processes, confidence=0.95):
+    """Interval of the median of positive values, the wider of two in ratio.
+
+    Parameters
+    ----------
+    values : array_like of float
+        Greater than 0.
+    processes : array_like of int
+        The process of each value.
+    confidence : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    Interval
+        The order-statistic interval of all values (`median_interval`) or, where it is wider, that
+        of Student's t over the processes' medians, on the logarithm; extended to the median of
+        all values where that lies outside.
+
+    Raises
+    ------
+    ValueError
+        If a value is not finite and greater than 0.
+    """
+    values = _finite(values)
+    if (values <= 0).any():
+        raise ValueError(f"values: got {values.min()}, expected numbers greater than 0")
+    if not values.size:
+        return Interval(np.nan, np.nan, 0.0)
+    low, high, coverage = _wider(np.log(values), processes, confidence)
+    median = np.median(values)
+    return Interval(float(min(np.exp(low), median)), float(max(np.exp(high), median)), coverage)
+
+
+def compare(log_ratios, processes, confidence=0.95):
+    """Say how far a ratio is from 1, from logarithms of ratios within rounds.
+
+    Parameters
+    ----------
+    log_ratios : array_like of float
+        One a round in which both were measured.
+    processes : array_like of int
+        The process of each.
+    confidence : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    Comparison
+        The median ratio; its interval, as `published` makes it; and ``p`` of "the ratio is 1" from
+        Student's t over the medians of the processes, or over the rounds of a single one: a sign
+        test of n rounds cannot say less than ``2 ** (1 - n)``, too much for any figure with many
+        comparisons. Nan, and ``p`` of 1, of no round.
+    """
+    log_ratios = _finite(log_ratios)
+    if not log_ratios.size:
+        return Comparison(np.nan, np.nan, np.nan, 1.0)
+    low, high, _ = _wider(log_ratios, processes, confidence)
+    median = np.median(log_ratios)
+    bounds = np.exp((median, min(low, median), max(high, median))).tolist()
+    medians = process_medians(log_ratios, processes)
+    return Comparison(*bounds, _t_test(medians if len(medians) > 1 else log_ratios))
+
+
+def holm(p_values):
+    """Adjust p values so that among them all one error is as rare as it was in each.
+
+    The step-down method of Holm, "A simple sequentially rejective multiple test procedure" (1979):
+    whatever the tests have to do with each other, a true hypothesis has an adjusted value of at
+    most ``alpha`` somewhere with a probability of at most ``alpha``.
+
+    Parameters
+    ----------
+    p_values : array_like of float
+
+    Returns
+    -------
+    ndarray of float
+        In the order of ``p_values``.
+    """
+    p_values = np.asarray(p_values, dtype=float)
+    order = np.argsort(p_values, kind="stable")
+    left = np.arange(len(p_values), 0, -1)
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(left * p_values[order]), 1)
+    return adjusted
+
+
+def process_medians(values, processes):
+    """Median of the values of each process, in ascending order of the processes."""
+    values, processes = np.asarray(values), np.asarray(processes)
+    order = np.lexsort((values, processes))
+    _, first, count = np.unique(processes[order], return_index=True, return_counts=True)
+    ordered = values[order]
+    return (ordered[first + (count - 1) // 2] + ordered[first + count // 2]) / 2
+
+
 def quartiles(values):
     """First quartile, median and third quartile, with linear interpolation; nan of no sample."""
     values = _finite(values)
     if not values.size:
         return (np.nan,) * 3
     return tuple(float(q) for q in np.quantile(values, (0.25, 0.5, 0.75)))
+
+
+def _wider(values, processes, confidence):
+    """Wider one of the interval over all values and that over processes."""
+    over_values = median_interval(values, confidence)
+    over_processes = _t_interval(process_medians(values, processes), confidence)
+    return max(over_values, over_processes, key=lambda interval: interval.high - interval.low)
+
+
+def _t_interval(medians, confidence):
+    """Student's interval of the mean; of one process it is empty, for nothing is known."""
+    count = len(medians)
+    if count < 2:
+        return Interval(medians[0], medians[0], 0.0)
+    tail = STOPPING * (1 - confidence) / 2
+    half = -stdtrit(count - 1, tail) * medians.std(ddof=1) / np.sqrt(count)
+    return Interval(medians.mean() - half, medians.mean() + half, confidence)
+
+
+def _t_test(values):
+    """Two-sided p of "the mean is 0"; 1 of a single value."""
+    count = len(values)
+    if count < 2:
+        return 1.0
+    error = values.std(ddof=1) / np.sqrt(count)
+    if not error:
+        return float(not values.any())
+    return float(min(2 * stdtr(count - 1, -abs(values.mean()) / error) / STOPPING, 1))
 
 
 @lru_cache(maxsize=1024)

@@ -3,48 +3,57 @@
 import numpy as np
 import pandas as pd
 
-from convgrad.results.schema import CELL_COLUMNS, CONTEST, KEY, TEXT_COLUMNS
-from convgrad.results.statistics import ENOUGH, median_interval, quartiles
-
-SAME = 1.02
-"""Times whose ratio lies within this factor both ways count as the same."""
-
-NOISY = 0.05
-ABOVE_ROOF = 1.05
+from convgrad.results import flags, verdicts
+from convgrad.results.limits import limits
+from convgrad.results.schema import CELL_COLUMNS, CONTEST, EVIDENCE, KEY, TEXT_COLUMNS
+from convgrad.results.statistics import published as interval_of
+from convgrad.results.statistics import quartiles
+from convgrad.results.timings import timings
 
 
-def cells(samples, facts, roofs=()):
-    """Summarise a run: one row a case, kernel and thread count.
+def cells(samples, facts, info=None):
+    """Summarise a run: one row a case, kernel, thread count and cache.
 
     Parameters
     ----------
     samples : DataFrame
-        Columns as `schema.SAMPLE_COLUMNS`.
+        Columns as `schema.SAMPLE_COLUMNS`, in order of time. Those of `schema.EVIDENCE` are used,
+        and have no row in what is returned.
     facts : list of dict
-        One dict a cell, merged, as `Run.facts` gives them.
-    roofs : list of dict
-        Measured limits of the machine: ``dtype``, ``threads``, ``flops_per_s`` and ``bandwidth``,
-        a list of (working set in bytes, bytes/s) with ascending working sets; ``device`` is "cpu"
-        unless given.
+        One dict a cell, merged, as `Run.facts` gives them; ``steal`` is the share of the CPU that
+        the hypervisor took while the cell's block was measured.
+    info : dict, optional
+        What ``run.json`` says. Of it are used, where they are there: ``roofs``, dicts with
+        ``dtype``, ``threads``, ``flops_per_s`` and ``bandwidth``, a list of (working set in bytes,
+        bytes/s) with ascending working sets, and ``device`` where it is not "cpu"; the cache sizes
+        of ``machine``; and ``call_overhead_s``.
 
     Returns
     -------
     DataFrame
         `schema.CELL_COLUMNS`, with a column for each size after the key. Times are in seconds a
-        call; they are missing unless the status is "ok". ``speedup`` is the median over rounds of
-        the baseline's time over the kernel's, with the interval of that median.
+        call; they are missing unless the status is "ok". Samples and facts of runs that knew no
+        ``cache`` are "warm".
     """
+    info = info or {}
+    facts = [
+        {**fact, "cache": fact.get("cache") or "warm"}
+        for fact in facts
+        if fact["kernel"] not in EVIDENCE
+    ]
+    if "cache" not in samples:
+        samples = samples.assign(cache="warm")
+    timed = timings(samples)
     table = _facts_table(facts)
-    timed = samples.merge(table.loc[table.status == "ok", list(KEY)], on=list(KEY))
-    timed["seconds"] = timed.wall_ns / timed.loops / 1e9
-    table = _join(table, _times(timed))
-    table = _join(table, _speedups(timed, table))
+    table = _filled(table, _times(table, timed))
     table["gflops"] = table.flops / table.median_s / 1e9
     table["gbytes_s"] = table.bytes / table.median_s / 1e9
-    limit = _roof_seconds(table.assign(algorithm="direct", device="cpu"), roofs)
-    table["roof_gflops"] = table.flops / limit / 1e9
-    table["roof_fraction"] = _roof_seconds(table, roofs) / table.median_s
-    table["flags"] = _flags(table)
+    table = _filled(table, limits(table, info))
+    table = _filled(table, verdicts.twins(table, timed))
+    table = _filled(table, verdicts.against_baseline(table, timed))
+    stolen = np.array([fact.get("steal") for fact in facts], dtype=float)
+    table["flags"] = flags.flags(table, timed, stolen, info.get("call_overhead_s", np.nan))
+    table = _filled(table, verdicts.against_runner_up(table, _ranked(table), timed))
     table["break_even_calls"] = _break_even(table)
     sizes = list(_size_names(facts).values())
     rest = [name for name in CELL_COLUMNS if name not in KEY]
@@ -54,56 +63,6 @@ def cells(samples, facts, roofs=()):
 def published(cells):
     """Cells with a time that may be believed: measured, and not faster than the machine can be."""
     return cells[cells.median_s.notna() & ~cells["flags"].str.contains("above-roof", regex=False)]
-
-
-def winners(cells):
-    """Name the fastest kernel of each operation, case and thread count.
-
-    Parameters
-    ----------
-    cells : DataFrame
-        As `cells` gives them; only those that are `published` take part.
-
-    Returns
-    -------
-    DataFrame
-        operation, case, threads, dtype, parameters, flops, winner, family, median_s, runner_up,
-        runner_up_family, runner_up_s, factor_over_runner_up, clear (whether the intervals of the
-        two do not touch), baseline, baseline_s and factor_over_baseline.
-    """
-    rows = []
-    ranking = published(cells).sort_values(["median_s", "kernel"])
-    records = ranking[[*KEY, *_RANKED]].to_dict("records")
-    contests = {}
-    for record in records:
-        contests.setdefault(tuple(record[name] for name in CONTEST), []).append(record)
-    order = dict.fromkeys(cells[list(CONTEST)].itertuples(index=False, name=None))
-    for contest in order:
-        ranked = contests.get(contest)
-        if not ranked:
-            continue
-        first, second = ranked[0], ranked[1] if len(ranked) > 1 else None
-        base = next((rival for rival in ranked if rival["baseline"]), None)
-        rows.append(
-            {
-                **dict(zip(CONTEST, contest)),
-                **{name: first[name] for name in ("dtype", "parameters", "flops")},
-                "winner": first["kernel"],
-                "family": first["family"],
-                "median_s": first["median_s"],
-                "runner_up": second["kernel"] if second else "",
-                "runner_up_family": second["family"] if second else "",
-                "runner_up_s": second["median_s"] if second else np.nan,
-                "factor_over_runner_up": second["median_s"] / first["median_s"]
-                if second
-                else np.nan,
-                "clear": bool(second and first["high_s"] < second["low_s"]),
-                "baseline": base["kernel"] if base else "",
-                "baseline_s": base["median_s"] if base else np.nan,
-                "factor_over_baseline": _factor_over_baseline(first, base),
-            }
-        )
-    return pd.DataFrame(rows, columns=WINNER_COLUMNS)
 
 
 WINNER_COLUMNS = [
@@ -118,6 +77,7 @@ WINNER_COLUMNS = [
     "runner_up_family",
     "runner_up_s",
     "factor_over_runner_up",
+    "verdict",
     "clear",
     "baseline",
     "baseline_s",
@@ -125,31 +85,66 @@ WINNER_COLUMNS = [
 ]
 
 
-_RANKED = [
-    "dtype",
-    "family",
-    "baseline",
-    "parameters",
-    "flops",
-    "median_s",
-    "low_s",
-    "high_s",
-    "speedup",
-]
+def winners(cells):
+    """Name the fastest kernel of each contest.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        As `cells` gives them; only those that are `published` take part.
+
+    Returns
+    -------
+    DataFrame
+        `WINNER_COLUMNS`. Factors are those of paired rounds, or of the medians where no rounds
+        could be paired. ``verdict`` is the winner's against the runner-up, "" without one, and
+        ``clear`` says that it is "faster".
+    """
+    contests = {}
+    for cell in _ranked(cells).to_dict("records"):
+        contests.setdefault(tuple(cell[name] for name in CONTEST), []).append(cell)
+    rows = []
+    for contest in dict.fromkeys(cells[list(CONTEST)].itertuples(index=False, name=None)):
+        if contest not in contests:
+            continue
+        first, *others = contests[contest]
+        second = others[0] if others else _NOBODY
+        base = next((rival for rival in contests[contest] if rival["baseline"]), _NOBODY)
+        rows.append(
+            {
+                **{name: first[name] for name in (*CONTEST, "dtype", "parameters", "flops")},
+                "winner": first["kernel"],
+                "family": first["family"],
+                "median_s": first["median_s"],
+                "runner_up": second["kernel"],
+                "runner_up_family": second["family"],
+                "runner_up_s": second["median_s"],
+                "factor_over_runner_up": _factor(first["lead"], first, second),
+                "verdict": first["lead_verdict"],
+                "clear": first["lead_verdict"] == "faster",
+                "baseline": base["kernel"],
+                "baseline_s": base["median_s"],
+                "factor_over_baseline": _factor(first["speedup"], first, base),
+            }
+        )
+    return pd.DataFrame(rows, columns=WINNER_COLUMNS)
 
 
 def resolution(cells):
-    """Smallest relative difference that the cells could tell: the median interval's half-width."""
-    half = _half_width(cells).dropna()
-    return float(half.median()) if len(half) else np.nan
+    """Smallest relative difference that can be told in all figures of the cells; nan if unknown."""
+    return float(cells.resolution.max())
 
 
-def _factor_over_baseline(first, base):
-    """Paired speed-up where rounds could be paired, else the ratio of the medians."""
-    if base is None:
-        return np.nan
-    paired = first["speedup"]
-    return paired if np.isfinite(paired) else base["median_s"] / first["median_s"]
+_NOBODY = {"kernel": "", "family": "", "median_s": np.nan}
+
+
+def _factor(paired, first, other):
+    return paired if np.isfinite(paired) else other["median_s"] / first["median_s"]
+
+
+def _ranked(table):
+    """Cells that may win, the fastest first."""
+    return published(table).sort_values(["median_s", "kernel"])
 
 
 def _facts_table(facts):
@@ -193,122 +188,46 @@ def _side(side):
     return "+".join(map(str, side)) if isinstance(side, (list, tuple)) else str(side)
 
 
-def _join(table, columns):
-    """Fill columns of the table from a table indexed by `KEY`."""
-    index = pd.MultiIndex.from_frame(table[list(KEY)])
-    aligned = columns.reindex(index)
-    return table.assign(**{name: aligned[name].to_numpy() for name in columns})
+def _filled(table, columns):
+    """Put columns into the table, of which some rows, by index, are known."""
+    known = columns.reindex(table.index)
+    blank = {name: known[name].fillna("") for name in columns if name in TEXT_COLUMNS}
+    return table.assign(**{**known, **blank})
 
 
-def _grouped(table, column, row):
-    """Apply ``row`` to the values of ``column`` of each cell; a table indexed by `KEY`."""
-    rows = {
-        key: row(values.to_numpy()) for key, values in table.groupby(list(KEY), sort=False)[column]
-    }
-    index = pd.MultiIndex.from_tuples([*rows, _EXAMPLE], names=KEY)
-    # the example gives the columns their types where there is nothing else
-    return pd.DataFrame([*rows.values(), row(np.ones(1))], index=index).iloc[:-1]
+def _times(table, timed):
+    rows = {}
+    for index, key in zip(table.index, table[list(KEY)].itertuples(index=False, name=None)):
+        if table.status[index] == "ok" and key in timed:
+            timing = timed[key]
+            seconds = timing.seconds
+            low, high, _ = interval_of(seconds, timing.process)
+            first, median, third = quartiles(seconds)
+            rows[index] = {
+                "sample_count": len(seconds),
+                "process_count": len(np.unique(timing.process)),
+                "median_s": median,
+                "low_s": low,
+                "high_s": high,
+                "min_s": seconds.min(),
+                "q1_s": first,
+                "q3_s": third,
+                "cores_used": timing.cores_used,
+            }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(_TIMES), dtype=float)
 
 
-_EXAMPLE = ("", "", "", 0)
-
-
-def _times(timed):
-    def row(seconds):
-        interval = median_interval(seconds)
-        first, median, third = quartiles(seconds)
-        return {
-            "sample_count": len(seconds),
-            "median_s": median,
-            "low_s": interval.low,
-            "high_s": interval.high,
-            "min_s": seconds.min(),
-            "q1_s": first,
-            "q3_s": third,
-        }
-
-    return _grouped(timed, "seconds", row)
-
-
-def _speedups(timed, table):
-    """Compare with the baseline round by round, so that what slows both cancels."""
-    rounds = [*CONTEST, "process", "round"]
-    base = table.loc[table.baseline, list(KEY)].drop_duplicates(list(CONTEST))
-    reference = timed.merge(base, on=list(KEY))[[*rounds, "seconds"]]
-    others = timed[~pd.MultiIndex.from_frame(timed[list(KEY)]).isin(_index(base))]
-    pairs = others.merge(reference, on=rounds, suffixes=("", "_base"))
-    pairs["log_ratio"] = np.log(pairs.seconds_base / pairs.seconds)
-
-    def row(log_ratios):
-        interval = median_interval(log_ratios)
-        return {
-            "speedup": np.exp(np.median(log_ratios)),
-            "speedup_low": np.exp(interval.low),
-            "speedup_high": np.exp(interval.high),
-            "verdict": _verdict(np.exp(interval.low), np.exp(interval.high), len(log_ratios)),
-        }
-
-    compared = _grouped(pairs, "log_ratio", row)
-    compared = compared.reindex(_index(table))
-    return compared.assign(verdict=compared.verdict.fillna(""))
-
-
-def _verdict(low, high, rounds):
-    if rounds < ENOUGH:
-        return "unresolved"  # no interval of so few rounds reaches 95 %
-    if low >= 1 / SAME and high <= SAME:
-        return "same"
-    return "faster" if low > 1 else "slower" if high < 1 else "unresolved"
-
-
-def _index(table):
-    return pd.MultiIndex.from_frame(table[list(KEY)])
-
-
-def _roof_seconds(table, roofs):
-    """Least time of each cell's work on the measured machine; nan where that is not known."""
-    known = {(r.get("device", "cpu"), r["dtype"], r["threads"]): r for r in roofs}
-    keys = zip(table.device, table.dtype, table.threads)
-    seconds = [
-        _roof_time(row, known[key]) if key in known else np.nan
-        for key, row in zip(keys, table.itertuples(index=False))
-    ]
-    return np.array(seconds, dtype=float)
-
-
-def _roof_time(cell, roof):
-    """Seconds that the machine needs at least for what the definition makes it do.
-
-    Another algorithm saves arithmetic, and passes over the data with it: of such a one it is
-    only certain that it touches what is alive once.
-    """
-    direct = cell.algorithm == "direct"
-    moved = cell.bytes if direct else np.fmin(cell.bytes, cell.footprint)
-    memory = moved / bandwidth_at(roof["bandwidth"], cell.footprint)
-    return np.fmax(cell.flops / roof["flops_per_s"], memory) if direct else memory
-
-
-def bandwidth_at(bandwidth, footprint):
-    """Measured bytes/s for a working set, between measurements linear in the logarithms."""
-    if not len(bandwidth):
-        return np.nan
-    sizes, speeds = np.log(np.array(bandwidth, dtype=float)).T
-    return float(np.exp(np.interp(np.log(footprint), sizes, speeds)))
-
-
-def _half_width(table):
-    return (table.high_s - table.low_s) / 2 / table.median_s
-
-
-def _flags(table):
-    conditions = {
-        "few-samples": table.sample_count < ENOUGH,
-        "noisy": _half_width(table) > NOISY,
-        "above-roof": table.roof_fraction > ABOVE_ROOF,
-    }
-    marks = zip(*(condition.to_numpy() for condition in conditions.values()))
-    texts = [" ".join(name for name, on in zip(conditions, row) if on) for row in marks]
-    return pd.Series(texts, index=table.index, dtype=str)
+_TIMES = (
+    "sample_count",
+    "process_count",
+    "median_s",
+    "low_s",
+    "high_s",
+    "min_s",
+    "q1_s",
+    "q3_s",
+    "cores_used",
+)
 
 
 def _break_even(table):

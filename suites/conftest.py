@@ -22,7 +22,7 @@ from convgrad.kernels.validation import DTYPES
 from convgrad.results.report import write_report
 from convgrad.results.schema import KEY, SAMPLE_COLUMNS
 from convgrad.results.store import Run
-from convgrad.suites.measure import machine
+from convgrad.suites.machine import facts as machine
 from convgrad.suites.measure.engine import OUT_OF_TIME, Engine
 from convgrad.suites.measure.roofline import highest
 from convgrad.suites.measure.settings import PRESETS

@@ -1,15 +1,33 @@
 """Figures of a run: for each operation, and one over all. Every figure is SVG, PNG and CSV."""
 
-from convgrad.results.plots import over_size
+import functools
+
+import pandas as pd
+
+from convgrad.results.plots import accuracy, ledger, over_size, roofline
 from convgrad.results.plots.overview import overview
 from convgrad.results.plots.style import applied
-from convgrad.results.summary import resolution, winners
+from convgrad.results.plots.views import (
+    HOLLOW,
+    MARKS,
+    caption,
+    differ,
+    main_view,
+    select,
+    with_efficiency,
+)
 
-KINDS = {
+__all__ = ["main_view", "select", "write_plots"]
+
+TITLES = {
     "time": "time by parameter count",
     "memory": "memory by parameter count",
+    "roofline": "how near the machine's limits",
+    "accuracy": "accuracy against time",
+    "ledger": "what compiling costs, and when it pays",
     "throughput": "throughput by size",
     "speedup": "speed-up by parameter count",
+    "efficiency": "parallel efficiency",
 }
 
 
@@ -36,9 +54,9 @@ def write_plots(cells, info, folder):
         return {}
     pictures = {}
     with applied():
-        dtype, threads = main_view(cells)
-        whole = select(cells, dtype, threads)
-        text = caption(whole, info, dtype, threads, marks="")
+        view = main_view(cells)
+        whole = select(cells, *view)
+        text = caption(whole, info, *view, marks="")
         summary = overview(whole, "overview", "Who wins, and by how much", text, folder)
         if summary:
             pictures[""] = [summary]
@@ -49,82 +67,44 @@ def write_plots(cells, info, folder):
     return pictures
 
 
-def main_view(cells):
-    """The dtype and thread count that figures show first: float32 and all threads, if there are."""
-    timed = cells[cells.median_s.notna()]
-    cells = timed if len(timed) else cells
-    dtypes = list(dict.fromkeys(cells.dtype))
-    dtype = "float32" if "float32" in dtypes else dtypes[0]
-    return dtype, int(cells.threads[cells.dtype == dtype].max())
-
-
-def select(cells, dtype, threads):
-    """Cells of one dtype and thread count; a GPU's, which has no such count, are always in."""
-    cells = cells[cells.dtype == dtype]
-    own = cells[(cells.threads == threads) | (cells.device != "cpu")]
-    order = own.assign(foreign=own.threads != threads).sort_values("foreign", kind="stable")
-    return (
-        order.drop_duplicates(["operation", "case", "kernel"]).drop(columns="foreign").sort_index()
-    )
-
-
-MARKS = " Band: 95 % interval of the median. Hollow: flagged. Cross: failed."
-
-
-def caption(view, info, dtype, threads, marks=MARKS):
-    """Where and with what the figure was measured, and what it can tell apart."""
-    machine = info.get("machine") or {}
-    libraries = info.get("libraries") or {}
-    parts = [
-        str(machine.get("cpu", "unknown machine")),
-        f"{threads} thread{'s' * (threads != 1)}",
-        dtype,
-        ", ".join(
-            f"{name} {libraries[name]}" for name in _NAMED if isinstance(libraries.get(name), str)
-        ),
-    ]
-    told = resolution(view)
-    smallest = f" Differences under {100 * told:.2g}\u00a0% cannot be told." if told == told else ""
-    return f"{' · '.join(part for part in parts if part)}.{marks}{smallest}"
-
-
-_NAMED = ("numpy", "scipy", "numba", "torch", "opencv", "pyfftw")
-
-
 def _of_operation(operation, cells, info, folder):
-    dtype, threads = main_view(cells)
-    view = select(cells, dtype, threads)
+    dtype, threads, cache = main_view(cells)
+    view = select(cells, dtype, threads, cache)
 
-    def draw(kind, view, dtype, threads, suffix="", note=""):
-        return getattr(over_size, kind)(
-            view,
-            f"{operation}-{kind}{suffix}",
-            f"{operation}: {KINDS[kind]}{note}",
-            caption(view, info, dtype, threads, marks="" if kind == "memory" else MARKS),
+    def draw(kind, make, shown, note="", *, seen=(dtype, threads, cache), marks=MARKS):
+        return make(
+            shown,
+            "-".join([operation, kind, *note.split()]),
+            f"{operation}: {TITLES[kind]}" + (f", {note}" if note else ""),
+            caption(shown, info, *seen, marks=marks),
             folder,
         )
 
-    yield from (draw(kind, view, dtype, threads) for kind in KINDS)
-    single = select(cells, dtype, 1)
-    if threads != 1 and _tells_more(view, single):
-        yield draw("time", single, dtype, 1, "-1-thread", ", 1 thread")
-        yield draw("speedup", single, dtype, 1, "-1-thread", ", 1 thread")
-    if dtype == "float32":
-        double = select(cells, "float64", threads)
-        if _tells_more(view, double):
-            yield draw("time", double, "float64", threads, "-float64", ", float64")
+    yield draw("time", over_size.time, view)
+    # the resolution is one of times
+    yield draw("memory", over_size.memory, view.assign(resolution=float("nan")), marks="")
+    under = functools.partial(roofline.draw, roofline.roof_of(info, dtype, threads))
+    yield draw("roofline", under, view, marks=HOLLOW)
+    both = pd.concat(
+        [select(cells, one, threads, cache) for one in dict.fromkeys(cells.dtype)]
+    ).sort_index()
+    yield draw("accuracy", accuracy.draw, both, seen=("all dtypes", threads, cache), marks="")
+    yield draw("ledger", ledger.draw, both, seen=("all dtypes", threads, cache), marks="")
+    yield draw("throughput", over_size.throughput, view)
+    yield draw("speedup", over_size.speedup, view)
 
-
-def _tells_more(view, other):
-    """Whether another view has a winner that the main view does not have at these sizes."""
-    if other.empty:
-        return False
-    names = ["parameters", "flops", "data"]
-    ours, theirs = (
-        winners(part).merge(
-            part[["case", *names]].drop_duplicates("case"), on="case", suffixes=("", "_c")
-        )
-        for part in (view, other)
-    )
-    both = theirs.merge(ours, on=names, suffixes=("", "_main"), how="left")
-    return bool((both.winner != both.winner_main).any())
+    single = select(cells, dtype, 1, cache)
+    if threads != 1:
+        shown = with_efficiency(view, single)
+        yield draw("efficiency", over_size.efficiency, shown, marks=HOLLOW)
+        if differ(view, single):
+            alone = (dtype, 1, cache)
+            yield draw("time", over_size.time, single, "1 thread", seen=alone)
+            yield draw("speedup", over_size.speedup, single, "1 thread", seen=alone)
+    double = select(cells, "float64", threads, cache)
+    if dtype != "float64" and differ(view, double):
+        seen = ("float64", threads, cache)
+        yield draw("time", over_size.time, double, "float64", seen=seen)
+    if cache == "warm":
+        seen = (dtype, threads, "cold")
+        yield draw("time", over_size.time, select(cells, *seen), "cold", seen=seen)

@@ -14,6 +14,9 @@ from convgrad.results.plots.style import INK, MUTED, SMALL, TEXT, TITLE
 LEFT, BOTTOM, TOP = 0.68, 0.5, 0.72
 """Inches around the axes of a panel; to the right it is as much as the labels need."""
 
+BARE = 0.28
+"""Inches above axes that have no title of their own."""
+
 PLOT_WIDTH = 2.2
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from convgrad.results.plots.labels import shortened, spread, width_inches
+from convgrad.results.plots.labels import End, beside, shortened, width_inches
 from convgrad.results.plots.style import GRID, MUTED, ROOF, SMALL, color, count, marker, text_color
+from convgrad.results.plots.views import doubtful
 from convgrad.results.schema import FAILURES
 
 STRIP = 0.975
@@ -19,7 +20,7 @@ class LinePanel:
     axes : Axes
     panel : series.Panel
     value : str
-        Column that is drawn; missing and above-roof values are not.
+        Column that is drawn; missing, predicted and above-roof values are not.
     number : callable
         Text of a value.
     low, high : str, optional
@@ -31,7 +32,7 @@ class LinePanel:
         self.value, self.low, self.high = value, low, high
         self.number = number
         cells = panel.cells
-        self.drawn = drawable(cells, value)
+        self.drawn = measured(cells, value)
         self.failed = cells[cells.status.isin(FAILURES)]
         self.texts = end_texts(cells)
         self.ends = {}
@@ -61,7 +62,7 @@ class LinePanel:
         self._ticks(sorted(xs))
 
     def line(self, kernel, cells, strong=False, dashed=False, value=None):
-        """Draw one kernel's line, its band, and hollow marks where a cell is flagged."""
+        """Draw one kernel's line, its band, and hollow marks where a cell is in doubt."""
         value = value or self.value
         cells = cells[cells[value].notna()].sort_values("x")
         family = cells.family.iloc[0]
@@ -75,8 +76,8 @@ class LinePanel:
                     x, cells[self.low].to_numpy(), cells[self.high].to_numpy(), color(family)
                 )
         if not dashed:
-            flagged = (cells["flags"] != "").to_numpy()
-            for some, face in ((~flagged, color(family)), (flagged, "white")):
+            hollow = doubtful(cells["flags"]).to_numpy()
+            for some, face in ((~hollow, color(family)), (hollow, "white")):
                 if not some.any():
                     continue
                 self.axes.plot(
@@ -122,37 +123,19 @@ class LinePanel:
 
     def names(self, texts=None):
         """Write each kernel's name at the end of its line."""
-        texts = texts or {}
-        ends = list(self.ends.items())
-        wanted = [self._height(end[1]) for _, end in ends]
-        gap = 1.22 * SMALL / 72 / self._inches()
-        for (kernel, (x, y, ink, text_ink, strong)), place in zip(
-            ends, spread(wanted, gap, 0.0, 1.0)
-        ):
-            text = texts.get(kernel, self.texts.get(kernel, shortened(kernel)))
-            start = np.interp(np.log10(x), self.x_range, (0, 1)), self._height(y)
-            far = start[0] < 0.9
-            self.axes.plot(
-                [start[0], 1.015, 1.045],
-                [start[1], place, place],
-                ":" if far else "-",
-                color=ink,
-                linewidth=0.6,
-                alpha=0.8,
-                transform=self.axes.transAxes,
-                clip_on=False,
-                zorder=1,
-            )
-            self.axes.text(
-                1.055,
-                place,
-                text.replace("$", r"\$"),
-                transform=self.axes.transAxes,
-                fontsize=SMALL,
-                weight="bold" if strong else "normal",
-                color=text_ink,
-                va="center_baseline",
-            )
+        texts = {**{name: shortened(name) for name in self.ends}, **self.texts, **(texts or {})}
+        beside(
+            self.axes,
+            [
+                End(
+                    texts[name],
+                    float(np.interp(np.log10(x), self.x_range, (0, 1))),
+                    self._height(y),
+                    *rest,
+                )
+                for name, (x, y, *rest) in self.ends.items()
+            ],
+        )
 
     def rows(self, name):
         """What was drawn, for the CSV beside the figure."""
@@ -204,9 +187,15 @@ class LinePanel:
 
 
 def drawable(cells, value):
-    """Cells that have the value, and a time that may be published if it is about time."""
-    believed = ~cells["flags"].str.contains("above-roof", regex=False)
-    return cells[cells[value].notna() & (cells[value] > 0) & believed]
+    """Cells that have the value, and whose measurement may be believed."""
+    impossible = cells["flags"].str.contains("above-roof", regex=False)
+    return cells[(cells[value] > 0) & ~impossible]
+
+
+def measured(cells, value):
+    """Those of them that are no predictions."""
+    cells = drawable(cells, value)
+    return cells[~cells["flags"].str.contains("extrapolated", regex=False)]
 
 
 def leaders(cells, value, best=min):
@@ -231,4 +220,4 @@ def room(panels):
     """Inches for the names beside any of these panels, and height for as many of them."""
     texts = [end_texts(panel.cells) for panel in panels]
     widest = max(width_inches(some.values(), SMALL) for some in texts)
-    return 0.3 + max(widest, 0.8), max(2.3, 1.25 * SMALL / 72 * max(map(len, texts)))
+    return 0.3 + max(1.08 * widest, 0.8), max(2.3, 1.25 * SMALL / 72 * max(map(len, texts)))

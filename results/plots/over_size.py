@@ -1,4 +1,4 @@
-"""The figures of one operation over its sizes: time, memory, throughput, speed-up."""
+"""The figures of one operation over its sizes: time, memory, throughput, speed-up, efficiency."""
 
 import itertools
 
@@ -8,7 +8,7 @@ import pandas as pd
 from convgrad.results.plots import series, style
 from convgrad.results.plots.figure import Grid, Picture
 from convgrad.results.plots.labels import shortened
-from convgrad.results.plots.lines import LinePanel, drawable, leaders, room
+from convgrad.results.plots.lines import LinePanel, drawable, leaders, measured, room
 
 MOST_PANELS = 9
 PAGE = 4096
@@ -110,6 +110,27 @@ def speedup(view, name, title, caption, folder):
     baselines = ", ".join(dict.fromkeys(view.kernel[view.baseline])) or "none in this run"
     reading = f"Higher is faster. 1× is the baseline: {baselines}."
     make = _maker("speedup", style.factor, "speedup_low", "speedup_high")
+    return _figure(
+        series.by_parameters(view), make, draw, Picture(name, title, reading, caption), folder
+    )
+
+
+def efficiency(view, name, title, caption, folder):
+    """What share of its threads a kernel makes use of; ``view`` has a column that says it."""
+    view = view[view.efficiency.notna()]
+    if view.empty:
+        return None
+
+    def draw(lines):
+        lines.prepare([1.0], y_label="T₁ ÷ (p Tₚ)")
+        lines.axes.axhline(1, color=style.INK, linewidth=0.8, zorder=2)
+        best = leaders(measured(lines.panel.cells, "median_s"), "median_s")
+        for kernel, cells in lines.drawn.groupby("kernel", sort=False):
+            lines.line(kernel, cells, strong=kernel in best)
+        lines.names({kernel: shortened(kernel) for kernel in lines.ends})
+
+    reading = "100 %: p threads are p times as fast as one. Strong: the fastest somewhere."
+    make = _maker("efficiency", style.percent)
     return _figure(
         series.by_parameters(view), make, draw, Picture(name, title, reading, caption), folder
     )

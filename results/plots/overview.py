@@ -44,7 +44,8 @@ def overview(cells, name, title, caption, folder):
         for operation, won in table.groupby("operation", sort=False)
     ]
     most = max(len(block.rows) for block in blocks)
-    right = 1.9 + 1.15 * width_inches(map(shortened, table.winner), style.SMALL)
+    names = 1.15 * width_inches(map(shortened, table.winner), style.SMALL)
+    right = 1.9 + names
     grid = Grid(
         len(blocks),
         right=right,
@@ -54,8 +55,9 @@ def overview(cells, name, title, caption, folder):
         top=0.6,
     )
     for block in blocks:
-        _draw(grid.add(block.operation, block.note), block, most, 0.9 * (_PLOT_WIDTH + right))
-    reading = "Bar: the fastest kernel against the baseline, 1×. Tick: the next best. Hollow: tie."
+        axes = grid.add(block.operation, block.note)
+        _draw(axes, block, most, 0.9 * (_PLOT_WIDTH + right), names)
+    reading = "Bar: the fastest against the baseline. Tick: the next. Hollow: tie, or not sure (?)."
     return grid.finish(Picture(name, title, reading, caption), table, folder)
 
 
@@ -83,7 +85,7 @@ class _Block:
         return cls(operation, "; ".join(filter(None, notes)), rows, chosen)
 
 
-def _draw(axes, block, most, room):
+def _draw(axes, block, most, room, names):
     factors = block.rows.factor_over_baseline
     top = max(4.0, np.nanmax([1.0, *factors]) * 1.1)
     axes.set_xscale("log")
@@ -98,7 +100,7 @@ def _draw(axes, block, most, room):
     axes.grid(axis="x", color=style.GRID, linewidth=0.6)
     for place, (row, label) in enumerate(zip(block.rows.itertuples(index=False), block.labels)):
         _bar(axes, place, row)
-        _say(axes, place, row, _fitting(label, room))
+        _say(axes, place, row, _fitting(label, room), names)
 
 
 def _bar(axes, place, row):
@@ -113,8 +115,8 @@ def _bar(axes, place, row):
         axes.plot(second, [place - 0.24, place + 0.24], color=style.INK, linewidth=1.6, zorder=6)
 
 
-def _say(axes, place, row, label):
-    """Write the case above the bar, the winner's name and its lead beside it."""
+def _say(axes, place, row, label, names):
+    """Write the case above the bar, the winner's name and, ``names`` inches on, its lead."""
     inch = 1 / (axes.get_position().width * axes.figure.get_figwidth())
     edge = axes.get_yaxis_transform()
     text = {"transform": edge, "fontsize": style.SMALL, "va": "center_baseline", "zorder": 7}
@@ -131,8 +133,7 @@ def _say(axes, place, row, label):
     name = shortened(row.winner).replace("$", r"\$")
     ink = style.text_color(row.family)
     axes.text(1 + 0.24 * inch, place, name, color=ink, weight="bold", **text)
-    after = 1 + (0.34 + 1.15 * width_inches([shortened(row.winner)], style.SMALL)) * inch
-    axes.text(after, place, _lead(row), color=style.MUTED, **text)
+    axes.text(1 + (0.34 + names) * inch, place, _lead(row), color=style.MUTED, **text)
 
 
 def _fitting(label, room):
@@ -151,6 +152,7 @@ def _lead(row):
         base = "no baseline"
     if not row.runner_up:
         return f"{base}, alone"
-    return (
-        f"{base}, next {style.factor(row.factor_over_runner_up)}" if row.clear else f"{base}, tie"
-    )
+    if row.verdict == "same":
+        return f"{base}, tie"
+    sure = "" if row.clear else " ?"
+    return f"{base}, next {style.factor(row.factor_over_runner_up)}{sure}"

@@ -94,6 +94,11 @@ def factor(value):
     return f"{float(f'{value:.{digits}g}'):,.10g}×"
 
 
+def percent(value):
+    """``3.1 %``; nothing for a number that is missing."""
+    return f"{float(f'{100 * value:.2g}'):,.10g} %" if value == value else ""
+
+
 def number(value):
     """Three significant digits, without a unit."""
     return f"{float(f'{value:.3g}'):,.10g}"

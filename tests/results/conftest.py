@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from convgrad.results.report import write_report
+from convgrad.results.schema import SPIN, TWIN
 from convgrad.results.store import Run
 
+PROCESSES = 3
 PEAK = {1: 5e10, 2: 9e10}
 BANDWIDTH = [[16e3, 2e11], [5e5, 1e11], [8e6, 4e10], [1e9, 1.2e10]]
 
@@ -174,6 +176,7 @@ def cell(generator, operation, sizes, dtype, threads, kernel, position, rounds):
         "case": ",".join([f"{n}={text(v)}" for n, v in sizes.items()] + [dtype]),
         "kernel": name,
         "threads": threads,
+        "cache": "warm",
     }
     temporary = 3 * elements if algorithm == "fft" else 9 * elements if family == "gemm" else 0
     fact = {
@@ -191,6 +194,7 @@ def cell(generator, operation, sizes, dtype, threads, kernel, position, rounds):
         "footprint": elements * itemsize,
         "status": status,
         "detail": detail,
+        "steal": 0.001,
     }
     if status == "skipped (budget)":
         fact["predicted_s"] = time
@@ -213,16 +217,33 @@ def cell(generator, operation, sizes, dtype, threads, kernel, position, rounds):
     samples = [
         {
             **key,
-            "process": index % 2,
-            "round": index // 2,
+            "process": index % PROCESSES,
+            "round": index // PROCESSES,
             "position": position,
             "loops": loops,
-            "wall_ns": round(time * loops * 1e9 * generator.lognormal(0, spread)),
-            "cpu_ns": round(time * loops * 1e9 * threads),
+            "wall_ns": (wall_ns := round(time * loops * 1e9 * generator.lognormal(0, spread))),
+            "cpu_ns": wall_ns * threads,
         }
         for index in range(count)
     ]
-    return samples, [fact]
+    return samples + (evidence(generator, samples) if fact["baseline"] else []), [fact]
+
+
+def evidence(generator, baseline):
+    """Samples of a block's null twin and spin probe, beside those of its baseline."""
+    twins = [
+        {
+            **sample,
+            "kernel": TWIN,
+            "wall_ns": round(sample["wall_ns"] * generator.lognormal(0, 0.002)),
+        }
+        for sample in baseline
+    ]
+    spins = [
+        {**sample, "kernel": SPIN, "loops": 1, "wall_ns": 2_000_000, "cpu_ns": 1_998_000}
+        for sample in baseline
+    ]
+    return twins + spins
 
 
 def make_run(
@@ -234,14 +255,17 @@ def make_run(
         preset="laptop (synthetic test data, measured nowhere)",
         start="2026-01-01T00:00:00+00:00",
         end="2026-01-01T00:09:00+00:00",
-        machine={"cpu": "Synthetic CPU of the tests", "cores": 2, "memory_bytes": 16 * 2**30},
+        machine={"cpu": "Synthetic CPU of the tests", "cores": 2, "memory_bytes": 16 * 2**30}
+        | {"l1d_bytes": 32 << 10, "l2_bytes": 1 << 20, "l3_bytes": 32 << 20, "l3_instances": 1},
         libraries={"numpy": "2.4.6", "scipy": "1.17.1", "numba": "0.68.1", "torch": "2.13.0"},
+        call_overhead_s=5e-8,
         roofs=[
             {
                 "dtype": dtype,
                 "threads": count,
                 "flops_per_s": peak / (1 if dtype == "float32" else 2),
                 "bandwidth": [[size, speed * count] for size, speed in BANDWIDTH],
+                "triad": [[size, speed * count * 0.8] for size, speed in BANDWIDTH],
             }
             for dtype in ("float32", "float64")
             for count, peak in PEAK.items()

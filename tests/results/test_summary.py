@@ -2,10 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from convgrad.results.schema import CELL_COLUMNS, SAMPLE_COLUMNS, size_columns
-from convgrad.results.summary import bandwidth_at, cells, published, resolution, winners
+from convgrad.results.limits import bandwidth_at
+from convgrad.results.schema import CELL_COLUMNS, SAMPLE_COLUMNS, SPIN, TWIN, size_columns
+from convgrad.results.summary import cells, published, resolution, winners
 
-KEY = {"operation": "convolve", "case": "c", "threads": 2}
+KEY = {"operation": "convolve", "case": "c", "threads": 2, "cache": "warm"}
 ROOF = {
     "dtype": "float32",
     "threads": 2,
@@ -30,13 +31,16 @@ def samples(**seconds):
     return pd.DataFrame(rows, columns=list(SAMPLE_COLUMNS))
 
 
+MACHINE = {"l1d_bytes": 32e3, "l2_bytes": 1e6, "l3_bytes": 3e7, "l3_instances": 1}
+
+
 def row(table, kernel="numpy"):
     return table.set_index("kernel").loc[kernel]
 
 
 def test_one_cell():
     times = [0.010, 0.011, 0.009, 0.013, 0.010, 0.012, 0.010]
-    cell = row(cells(samples(numpy=times), [fact(baseline=True)], [ROOF]))
+    cell = row(cells(samples(numpy=times), [fact(baseline=True)], {"roofs": [ROOF]}))
     assert cell.median_s == pytest.approx(0.010)
     assert (cell.low_s, cell.high_s) == pytest.approx((0.009, 0.013))
     assert cell.min_s == pytest.approx(0.009)
@@ -80,25 +84,6 @@ def test_a_missing_round_does_not_shift_the_pairs():
     )
 
 
-@pytest.mark.parametrize(
-    ("factor", "spread", "rounds", "verdict"),
-    [
-        (1.5, 0.01, 12, "slower"),
-        (0.7, 0.01, 12, "faster"),
-        (1.0, 0.001, 12, "same"),
-        (1.01, 0.001, 12, "same"),
-        (1.0, 0.2, 12, "unresolved"),
-        (0.1, 0.001, 5, "unresolved"),
-    ],
-)
-def test_verdicts(factor, spread, rounds, verdict):
-    generator = np.random.default_rng(5)
-    times = 1e-3 * np.ones(rounds)
-    other = factor * times * np.exp(spread * generator.standard_normal(rounds))
-    table = cells(samples(numpy=times, other=other), [fact(baseline=True), fact("other")])
-    assert row(table, "other").verdict == verdict
-
-
 def test_what_is_not_ok_has_no_time_even_if_there_are_samples():
     table = cells(samples(numpy=[1e-3] * 8), [fact(status="wrong", error_ratio=7.0)])
     assert np.isnan(row(table).median_s)
@@ -109,9 +94,77 @@ def test_what_is_not_ok_has_no_time_even_if_there_are_samples():
 def test_the_roof_is_the_slower_of_arithmetic_and_memory():
     busy = fact("busy", flops=1e8, bytes=1e3, footprint=1e6)
     moving = fact("moving", flops=1e3, bytes=1e8, footprint=1e6)
-    table = cells(samples(busy=[0.02] * 6, moving=[0.02] * 6), [busy, moving], [ROOF])
+    table = cells(samples(busy=[0.02] * 6, moving=[0.02] * 6), [busy, moving], {"roofs": [ROOF]})
     assert row(table, "busy").roof_fraction == pytest.approx(0.01 / 0.02)
     assert row(table, "moving").roof_fraction == pytest.approx(0.01 / 0.02)  # 1e8 / 1e10
+
+
+@pytest.mark.parametrize(
+    ("footprint", "level"),
+    [(6e4, "L1"), (7e4, "L2"), (2e6, "L2"), (2.1e6, "L3"), (3e7, "L3"), (3.1e7, "memory")],
+)
+def test_the_level_is_the_smallest_that_holds_what_is_alive(footprint, level):
+    facts = [fact("warm", footprint=footprint), fact("gpu", footprint=footprint, device="cuda")]
+    facts.append(fact("cold", footprint=footprint, cache="cold"))
+    table = cells(samples(), facts, {"machine": MACHINE})
+    assert table.level.tolist() == [level, "", "memory"]
+    assert (cells(samples(), facts[:1]).level == "").all()
+
+
+def test_cold_inputs_come_from_memory_once():
+    rounds = samples(once=[1.0] * 6, often=[1.0] * 6).assign(cache="cold")
+    facts = [
+        fact("once", cache="cold", flops=1e3, bytes=1e6, footprint=1e6),
+        fact("often", cache="cold", flops=1e3, bytes=1e8, footprint=1e6),
+    ]
+    table = cells(rounds, facts, {"roofs": [ROOF]})
+    assert row(table, "once").roof_fraction == pytest.approx(1e6 / 1e9)
+    assert row(table, "often").roof_fraction == pytest.approx(1e8 / 1e10)
+    assert (table.bound_by == "memory").all()
+
+
+def test_runs_that_knew_no_cache_were_warm():
+    old = fact(baseline=True)
+    del old["cache"]
+    table = cells(samples(numpy=[1.0] * 6).drop(columns="cache"), [old])
+    assert table.cache.tolist() == ["warm"]
+    assert row(table).median_s == 1
+
+
+def test_warm_and_cold_are_contests_of_their_own():
+    rounds = samples(numpy=[2.0] * 8, quick=[1.0] * 8)
+    both = pd.concat([rounds, rounds.assign(cache="cold", wall_ns=rounds.wall_ns * 3)])
+    facts = [
+        fact(kernel, cache=cache, baseline=kernel == "numpy", compile_s=compile_s)
+        for cache in ("warm", "cold")
+        for kernel, compile_s in (("numpy", 0.0), ("quick", 6.0))
+    ]
+    table = cells(both, facts)
+    assert table.median_s.tolist() == [2, 1, 6, 3]
+    assert table.break_even_calls.dropna().tolist() == [6, 2]
+    assert winners(table)[["cache", "winner", "baseline_s"]].to_numpy().tolist() == [
+        ["warm", "quick", 2],
+        ["cold", "quick", 6],
+    ]
+
+
+def test_evidence_of_unrest_is_no_competitor():
+    rounds = samples(**{"numpy": [1.0] * 8, TWIN: [1.01] * 8, SPIN: [1e-3] * 8})
+    plain = cells(rounds, [fact(baseline=True)])
+    told = cells(rounds, [fact(baseline=True), fact(TWIN), fact(SPIN)])
+    pd.testing.assert_frame_equal(plain, told)
+    assert plain.kernel.tolist() == ["numpy"]
+    assert resolution(plain) == pytest.approx(0.01)
+
+
+def test_intervals_span_processes():
+    rounds = samples(numpy=[1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0])
+    one = row(cells(rounds, [fact()]))
+    two = row(cells(rounds.assign(process=[0] * 4 + [1] * 4), [fact()]))
+    assert (one.process_count, two.process_count) == (1, 2)
+    assert two.high_s > one.high_s == 2
+    assert two.low_s < one.low_s == 1
+    assert (one.cores_used, one.intensity) == (1, 10)
 
 
 def test_bandwidth_is_interpolated_in_logarithms_and_held_at_the_ends():
@@ -127,31 +180,24 @@ def test_another_algorithm_owes_neither_the_arithmetic_nor_the_passes():
         fact("gram", algorithm="gram", bytes=1e9, footprint=1e6),
         fact("loops", bytes=1e9, footprint=1e6),
     ]
-    table = cells(samples(gram=[1e-3] * 6, loops=[1e-3] * 6), facts, [ROOF])
+    table = cells(samples(gram=[1e-3] * 6, loops=[1e-3] * 6), facts, {"roofs": [ROOF]})
     assert row(table, "gram").roof_fraction == pytest.approx(1e6 / 1e10 / 1e-3)
-    assert row(table, "loops")["flags"] == "above-roof"
+    assert row(table, "loops")["flags"] == "memory-bound above-roof"
+    assert (row(table, "gram").bound_by, row(table, "loops").bound_by) == ("", "memory")
 
 
 def test_roofs_of_other_machines_do_not_apply():
     facts = [fact("gpu", device="cuda"), fact("double", dtype="float64")]
-    table = cells(samples(gpu=[1e-9] * 6, double=[1e-9] * 6), facts, [ROOF])
+    table = cells(samples(gpu=[1e-9] * 6, double=[1e-9] * 6), facts, {"roofs": [ROOF]})
     assert table.roof_fraction.isna().all()
     assert (table["flags"] == "").all()
 
 
-def test_flags():
-    times = {"few": [1.0] * 5, "noisy": [1, 2, 1, 2, 1, 2, 1.5], "calm": [1.0] * 8}
-    table = cells(samples(**times), [fact(name) for name in times], [ROOF])
-    assert dict(zip(table.kernel, table["flags"])) == {
-        "few": "few-samples",
-        "noisy": "noisy",
-        "calm": "",
-    }
-
-
 def test_faster_than_the_machine_is_kept_but_neither_published_nor_a_winner():
     table = cells(
-        samples(numpy=[2e-3] * 6, cheat=[1e-6] * 6), [fact(baseline=True), fact("cheat")], [ROOF]
+        samples(numpy=[2e-3] * 6, cheat=[1e-6] * 6),
+        [fact(baseline=True), fact("cheat")],
+        {"roofs": [ROOF]},
     )
     assert row(table, "cheat").median_s == pytest.approx(1e-6)
     assert row(table, "cheat")["flags"] == "above-roof"
@@ -189,6 +235,7 @@ def test_winners():
     assert won.factor_over_runner_up == pytest.approx(2, rel=0.01)
     assert won.factor_over_baseline == pytest.approx(4, rel=0.01)
     assert won.clear
+    assert won.verdict == "faster"
 
 
 def test_a_winner_within_the_intervals_is_a_tie():
@@ -197,7 +244,23 @@ def test_a_winner_within_the_intervals_is_a_tie():
     table = cells(
         samples(a=1e-3 * noise[0], b=1.01e-3 * noise[1]), [fact("a", baseline=True), fact("b")]
     )
+    assert winners(table).verdict.tolist() == ["unresolved"]
     assert not winners(table).clear.iloc[0]
+
+
+def test_rivals_without_common_rounds_are_not_told_apart():
+    rounds = samples(a=[1e-3] * 8, b=[2e-3] * 8)
+    rounds.loc[rounds.kernel == "b", "process"] = 1
+    won = winners(cells(rounds, [fact("a"), fact("b")])).iloc[0]
+    assert won.verdict == "unresolved"
+    assert won.factor_over_runner_up == 2
+
+
+def test_who_runs_alone_wins_over_nobody():
+    won = winners(cells(samples(a=[1e-3] * 8), [fact("a")])).iloc[0]
+    assert (won.winner, won.runner_up, won.baseline, won.verdict) == ("a", "", "", "")
+    assert np.isnan([won.factor_over_runner_up, won.factor_over_baseline]).all()
+    assert not won.clear
 
 
 def test_predictions_stay_apart_from_measurements():

@@ -1,0 +1,102 @@
+"""Which cells a figure shows: one dtype, thread count and cache mode; and what it says of them."""
+
+from convgrad.results.schema import REMARKS
+from convgrad.results.summary import resolution, winners
+
+HOLLOW = " Hollow: in doubt, see its flags."
+MARKS = f" Band: 95 % interval of the median.{HOLLOW} Cross: failed."
+
+_NAMED = ("numpy", "scipy", "numba", "torch", "opencv", "pyfftw")
+
+
+def main_view(cells):
+    """The view that is shown first: float32, all threads and a warm cache, where there are such.
+
+    Returns
+    -------
+    tuple
+        dtype, threads and cache, as `select` takes them.
+    """
+    timed = cells[cells.median_s.notna()]
+    cells = timed if len(timed) else cells
+    dtype = _preferred(cells.dtype, "float32")
+    cells = cells[cells.dtype == dtype]
+    cache = _preferred(cells.cache, "warm")
+    return dtype, int(cells.threads[cells.cache == cache].max()), cache
+
+
+def select(cells, dtype, threads, cache="warm"):
+    """Cells of one view; a GPU's, which has no thread count, are always in."""
+    cells = cells[(cells.dtype == dtype) & (cells.cache == cache)]
+    own = cells[(cells.threads == threads) | (cells.device != "cpu")]
+    order = own.assign(foreign=own.threads != threads).sort_values("foreign", kind="stable")
+    return (
+        order.drop_duplicates(["operation", "case", "kernel"]).drop(columns="foreign").sort_index()
+    )
+
+
+def doubtful(flags):
+    """Which texts of flags cast doubt on their cell, rather than explain its time."""
+    return flags.map(lambda text: not set(text.split()) <= set(REMARKS)).astype(bool)
+
+
+def with_efficiency(view, single):
+    """The cells of ``view`` with their parallel efficiency, T1 / (p Tp), as a column.
+
+    Parameters
+    ----------
+    view, single : DataFrame
+        The same cells on p threads and on one.
+    """
+    names = ["operation", "case", "kernel"]
+    alone = single.loc[single.device == "cpu", [*names, "median_s"]]
+    joined = view.merge(alone, how="left", on=names, suffixes=("", "_alone"))
+    efficiency = joined.median_s_alone / joined.median_s / joined.threads
+    return view.assign(efficiency=efficiency.to_numpy())
+
+
+def differ(view, other):
+    """Whether another view has a winner that this one does not have at the same sizes."""
+    if other.empty:
+        return False
+    names = ["parameters", "flops", "data"]
+    ours, theirs = (
+        winners(part).merge(
+            part[["case", *names]].drop_duplicates("case"), on="case", suffixes=("", "_c")
+        )
+        for part in (view, other)
+    )
+    both = theirs.merge(ours, on=names, suffixes=("", "_main"), how="left")
+    return bool((both.winner != both.winner_main).any())
+
+
+def caption(view, info, dtype, threads, cache="warm", marks=MARKS):
+    """Where and with what the figure was measured, and what it can tell apart."""
+    machine = info.get("machine") or {}
+    libraries = info.get("libraries") or {}
+    parts = [
+        str(machine.get("cpu", "unknown machine")),
+        threads_text(threads),
+        dtype,
+        "" if cache == "warm" else f"{cache} cache",
+        ", ".join(
+            f"{name} {libraries[name]}" for name in _NAMED if isinstance(libraries.get(name), str)
+        ),
+    ]
+    told = resolution(view)
+    least = (
+        f" Differences below {100 * told:.2g}\u00a0% cannot be told apart here today."
+        if told == told
+        else ""
+    )
+    return f"{' · '.join(part for part in parts if part)}.{marks}{least}"
+
+
+def _preferred(column, name):
+    values = list(dict.fromkeys(column))
+    return name if name in values else values[0]
+
+
+def threads_text(count):
+    """``1 thread``, ``2 threads``."""
+    return f"{count} thread{'' if count == 1 else 's'}"
