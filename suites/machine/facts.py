@@ -1,69 +1,17 @@
-"""What a reader of a result must know of the machine, and a fair environment to measure in."""
+"""What a reader of a result must know of the machine: what it is, and what is wrong with it."""
 
 import os
 import platform
 import re
+import sys
 from contextlib import suppress
-from fnmatch import fnmatchcase
 from importlib import metadata
 from pathlib import Path
 
 import psutil
 
-TAKEN_OUT = {
-    "OMP_*": "changes number, place, schedule or stack of OpenMP threads",
-    "GOMP_*": "changes the threads of GNU's OpenMP (torch, scikit-learn, Numba)",
-    "KMP_*": "changes the threads of LLVM's and Intel's OpenMP",
-    "OPENBLAS_*": "makes OpenBLAS run code or blocks meant for another processor",
-    "GOTO*": "older names of OpenBLAS' settings",
-    "MKL_*": "makes MKL run older instructions, reproducible code or fewer threads",
-    "BLIS_*": "makes BLIS run code or threads of the caller's choice",
-    "NVPL_*": "makes NVIDIA's libraries for Arm run code for another processor",
-    "ARMPL_*": "makes Arm's libraries run threads of the caller's choice",
-    "VECLIB_*": "changes the threads of Apple's Accelerate",
-    "NUMEXPR_*": "changes the threads of NumExpr",
-    "NUMBA_*": "changes the code that Numba compiles, its threads, or prints while it compiles",
-    "ONEDNN_*": "holds oneDNN (in torch) to older instructions, or makes it print",
-    "DNNL_*": "older names of oneDNN's settings",
-    "ATEN_CPU_CAPABILITY": "holds torch to older instructions",
-    "NPY_DISABLE_CPU_FEATURES": "holds NumPy to older instructions",
-    "NPY_ENABLE_CPU_FEATURES": "holds NumPy to the instructions that it names",
-    "NUMPY_MADVISE_HUGEPAGE": "changes the pages of NumPy's large arrays",
-    "OPENCV_CPU_DISABLE": "holds OpenCV to older instructions",
-    "OPENCV_IPP": "makes OpenCV do without the library behind some of its functions",
-    "OPENCV_FOR_THREADS_NUM": "changes the threads of OpenCV",
-    "SCIPY_ARRAY_API": "adds a dispatch to every call of SciPy",
-    "MALLOC_*": "changes how memory is allocated, or checks and fills it",
-    "GLIBC_TUNABLES": "changes how memory is allocated and copied",
-    "PYTHONMALLOC": "changes how Python allocates memory, or checks it",
-    "PYTHONTRACEMALLOC": "records every allocation",
-    "PYTHONDEVMODE": "checks memory and warns at run time",
-    "COVERAGE_PROCESS_*": "traces every line of Python",
-}
-"""Patterns of variables that hold a library back or force it, and what they do."""
-
-KEPT = {
-    "KMP_DUPLICATE_LIB_OK": "without it, programs with two copies of OpenMP end at import",
-    "MKL_INTERFACE_LAYER": "chooses the width of integers, which callers depend on",
-    "NUMBA_CACHE_DIR": "where compiled code is kept, not what it is",
-    "NUMBA_ENABLE_CUDASIM": "chooses the device",
-    "NUMBA_CUDA_*": "finds the driver and chooses how it is called",
-    "NUMBA_DISABLE_CUDA": "chooses the device",
-}
-"""Exceptions from `TAKEN_OUT`. Variables in neither table are the user's own business:
-``LD_PRELOAD`` (another allocator may be the one that production runs on; `describe` shows it),
-``CUDA_VISIBLE_DEVICES``, paths."""
-
-THREAD_COUNTS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "OPENCV_FOR_THREADS_NUM",
-)
+from convgrad.suites.machine import environment
+from convgrad.suites.machine.environment import read
 
 _LIBRARIES = (
     *("numpy", "numba", "llvmlite", "scipy", "pandas", "matplotlib", "pytest", "pytest-benchmark"),
@@ -74,105 +22,8 @@ _INSTRUCTIONS = (
     *("sse4.2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512vnni"),
     *("avx512bf16", "avx512fp16", "amx-tile", "neon", "asimd", "dotprod", "sve", "sve2"),
 )
-_CPU = Path("/sys/devices/system/cpu")
-_CGROUP = Path("/sys/fs/cgroup")
-_MEMORY_FILES = (  # of control groups version 2, version 1
-    ("memory.max", "memory.current"),
-    ("memory.limit_in_bytes", "memory.usage_in_bytes"),
-)
-_INACTIVE_FILE = re.compile(r"^(?:total_)?inactive_file (\d+)", re.MULTILINE)
-_ANCIENT_LIMIT = 1 << 60  # version 1 writes "no limit" as a number near 2**63
-
-
-def fair_environment(environment, threads, *, keep=False):
-    """Make the environment in which worker processes are started.
-
-    Parameters
-    ----------
-    environment : mapping of str to str
-        The caller's, such as ``os.environ``.
-    threads : int
-        What every library that counts its threads is told; read at import.
-    keep : bool
-        Whether to leave everything but the thread counts as it is.
-
-    Returns
-    -------
-    new : dict
-    taken_out : dict
-        Name and value of each variable that was removed, or that said another thread count;
-        `reason` tells why. Empty with ``keep``.
-    """
-    counts = dict.fromkeys(THREAD_COUNTS, str(threads))
-    taken_out = {
-        name: value
-        for name, value in environment.items()
-        if not keep and reason(name) and counts.get(name) != value
-    }
-    left = {name: value for name, value in environment.items() if name not in taken_out}
-    return left | counts, taken_out
-
-
-def reason(variable):
-    """Say why an environment variable spoils measurements; None if it does not."""
-    if any(fnmatchcase(variable, pattern) for pattern in KEPT):
-        return None
-    return next((why for pattern, why in TAKEN_OUT.items() if fnmatchcase(variable, pattern)), None)
-
-
-def pin(threads):
-    """Pin a process of one thread to one core, always the same: the last that it may use.
-
-    Processes of one thread that wander over the cores measure up to 40 % apart. Does nothing
-    with more threads, and where the system cannot pin.
-
-    Returns
-    -------
-    int or None
-        The core.
-    """
-    if threads != 1 or not hasattr(os, "sched_setaffinity"):
-        return None
-    core = max(os.sched_getaffinity(0))
-    with suppress(OSError):
-        os.sched_setaffinity(0, {core})
-        return core
-    return None
-
-
-def usable_cores():
-    """Count the cores that this process may keep busy: its affinity, within its quota."""
-    cores = len(_affinity())
-    quota = _quota()
-    return max(1, min(cores, int(quota))) if quota else cores
-
-
-def available_bytes():
-    """Memory that can still be allocated, within the limit of the control group."""
-    free = psutil.virtual_memory().available
-    return max(0, min([free, *(limit - used for limit, used in _memory_limits())]))
-
-
-def caches():
-    """Sizes of the data caches of one usable core, as far as the system tells.
-
-    Returns
-    -------
-    dict of str to int
-        ``l1d_bytes``, ``l2_bytes``, ``l3_bytes``: one cache each, whoever shares it, and
-        ``l3_instances``, the number of separate L3 caches among the usable cores.
-    """
-    found = {}
-    for core in _affinity():
-        for index in sorted((_CPU / f"cpu{core}/cache").glob("index*")):
-            level, kind, size = (_read(index / name) for name in ("level", "type", "size"))
-            if not size or kind == "Instruction":
-                continue
-            name = "l1d" if level == "1" else f"l{level}"
-            sharers = _read(index / "shared_cpu_list") or str(core)
-            found.setdefault(name, {})[sharers] = _bytes(size)
-    sizes = {f"{name}_bytes": max(found[name].values()) for name in sorted(found)}
-    return sizes | ({"l3_instances": len(found["l3"])} if "l3" in found else {})
+CPU = Path("/sys/devices/system/cpu")
+"""Where Linux tells of its processors."""
 
 
 def describe():
@@ -184,9 +35,9 @@ def describe():
         Text, numbers and lists only, ready for JSON. Sizes are in bytes and end in ``_bytes``.
     """
     told = {}
-    for name, read in _FACTS.items():
+    for name, fact in _FACTS.items():
         with suppress(Exception):
-            told[name] = read()
+            told[name] = fact()
     with suppress(Exception):
         told |= caches()
     return {name: value for name, value in told.items() if value not in (None, "", [])}
@@ -201,20 +52,20 @@ def libraries():
     return versions
 
 
-def blas():
-    """Tell which BLAS and OpenMP libraries are loaded in the calling process, and as what they run.
+def thread_pools():
+    """Tell which libraries with threads are loaded in the calling process, and as what they run.
 
     Returns
     -------
     list of dict
-        ``name``, ``file``, ``version``, ``architecture`` (whose code runs), ``threads`` and
+        BLAS and OpenMP libraries, and Numba once it has run something parallel: ``name``,
+        ``file``, ``version``, ``architecture`` (whose code runs), ``threads`` and
         ``threading_layer``, without what a library does not say.
     """
     from threadpoolctl import threadpool_info
 
-    told = []
-    for info in threadpool_info():
-        entry = {
+    told = [
+        {
             "name": info["internal_api"],
             "file": Path(info["filepath"]).name,
             "version": info.get("version"),
@@ -222,58 +73,111 @@ def blas():
             "threads": info["num_threads"],
             "threading_layer": info.get("threading_layer"),
         }
-        told.append({name: value for name, value in entry.items() if value is not None})
-    return told
+        for info in threadpool_info()
+    ]
+    if numba := sys.modules.get("numba"):
+        with suppress(ValueError):  # no layer was chosen yet
+            layer = numba.threading_layer()
+            told.append(
+                {
+                    "name": "numba",
+                    "version": numba.__version__,
+                    "threads": numba.get_num_threads(),
+                    "threading_layer": layer,
+                }
+            )
+    return [{name: value for name, value in entry.items() if value is not None} for entry in told]
 
 
-def _affinity():
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
+def caches():
+    """Sizes of the data caches of one usable core, as far as the system tells.
 
-
-def _quota():
-    """Cores that the control groups grant, or None; the strictest of all levels counts."""
-    grants = []
-    for folder in _control_groups("cpu"):
-        quota, period = (_read(folder / "cpu.max") or "max 1").split()
-        if quota == "max":
-            quota = _read(folder / "cpu.cfs_quota_us") or "-1"
-            period = _read(folder / "cpu.cfs_period_us") or "1"
-        if int(quota) > 0:
-            grants.append(int(quota) / int(period))
-    return min(grants, default=None)
-
-
-def _memory_limits():
-    """Pairs (limit, use) in bytes of the control groups that have a limit.
-
-    Cached pages of files that nobody has read lately are given up first, and do not count.
+    Returns
+    -------
+    dict of str to int
+        ``l1d_bytes``, ``l2_bytes``, ``l3_bytes``: one cache each, whoever shares it, and
+        ``l3_instances``, the number of separate L3 caches among the usable cores.
     """
-    pairs = []
-    for folder in _control_groups("memory"):
-        for names in _MEMORY_FILES:
-            limit, used = (_read(folder / name) for name in names)
-            if not limit or not used or limit == "max" or int(limit) >= _ANCIENT_LIMIT:
+    found = {}
+    for core in environment.affinity():
+        for index in sorted((CPU / f"cpu{core}/cache").glob("index*")):
+            level, kind, size = (read(index / name) for name in ("level", "type", "size"))
+            if not size or kind == "Instruction":
                 continue
-            cached = _INACTIVE_FILE.search(_read(folder / "memory.stat") or "")
-            pairs.append((int(limit), int(used) - int(cached[1] if cached else 0)))
-    return pairs
+            name = "l1d" if level == "1" else f"l{level}"
+            sharers = read(index / "shared_cpu_list") or str(core)
+            found.setdefault(name, {})[sharers] = _bytes(size)
+    sizes = {f"{name}_bytes": max(found[name].values()) for name in sorted(found)}
+    return sizes | ({"l3_instances": len(found["l3"])} if "l3" in found else {})
 
 
-def _control_groups(controller):
-    """Folders of the control groups of this process, innermost first, of either version."""
-    for line in (_read("/proc/self/cgroup") or "").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers and controller not in controllers.split(","):
-            continue
-        root = _CGROUP / controller if controllers else _CGROUP
-        group = root / path.lstrip("/")
-        yield from (folder for folder in (group, *group.parents) if folder.is_relative_to(root))
+def last_level_cache_bytes():
+    """Size of the largest cache of a usable core; 32 MiB where the system does not tell."""
+    sizes = [size for name, size in caches().items() if name.endswith("_bytes")]
+    return max(sizes, default=32 << 20)
+
+
+def steal_ticks():
+    """Time of the usable cores since boot, stolen by a hypervisor and all of it.
+
+    The fraction stolen over a stretch is the difference of the first divided by that of the second.
+
+    Returns
+    -------
+    stolen, total : float
+        In seconds; the system counts them in ticks, of 10 ms mostly.
+    """
+    cores = set(environment.affinity())
+    times = [time for core, time in enumerate(psutil.cpu_times(percpu=True)) if core in cores]
+    stolen = sum(getattr(time, "steal", 0.0) for time in times)
+    # Linux counts guests' time as their host's user time too
+    guests = sum(getattr(time, "guest", 0.0) + getattr(time, "guest_nice", 0.0) for time in times)
+    return stolen, sum(map(sum, times)) - guests
+
+
+def governor():
+    """Policy by which the first usable core's frequency is set; None where nobody tells."""
+    return read(CPU / f"cpu{environment.affinity()[0]}/cpufreq/scaling_governor")
+
+
+def turbo():
+    """Tell whether cores may run above their base frequency; None where nobody tells."""
+    if (boost := read(CPU / "cpufreq/boost")) is not None:
+        return boost == "1"
+    no_turbo = read(CPU / "intel_pstate/no_turbo")
+    return no_turbo and no_turbo == "0"
+
+
+def huge_pages():
+    """How transparent huge pages are handed out: ``always``, ``madvise`` or ``never``."""
+    found = re.search(r"\[(\w+)\]", read("/sys/kernel/mm/transparent_hugepage/enabled") or "")
+    return found and found[1]
+
+
+def code_name():
+    """Name that LLVM has for the processor, such as ``znver4``."""
+    import llvmlite.binding
+
+    return llvmlite.binding.get_host_cpu_name()
+
+
+def _steal():
+    stolen, total = steal_ticks()
+    return round(stolen / total, 6)
+
+
+def _smt():
+    active = read(CPU / "smt/active")
+    return active and active == "1"
+
+
+def _frequency(which):
+    hertz = getattr(psutil.cpu_freq(), which) * 1e6
+    return hertz or None
 
 
 def _cpu_info(*fields):
-    text = _read("/proc/cpuinfo") or ""
+    text = read("/proc/cpuinfo") or ""
     for field in fields:
         if found := re.search(rf"^{field}\s*:\s*(.+)$", text, re.MULTILINE):
             return found[1].strip()
@@ -287,12 +191,6 @@ def _instructions():
     return [name for name in _INSTRUCTIONS if features.get(name)]
 
 
-def _code_name():
-    import llvmlite.binding
-
-    return llvmlite.binding.get_host_cpu_name()
-
-
 def _virtual():
     flags = _cpu_info("flags", "Features")
     if flags is None:
@@ -300,43 +198,34 @@ def _virtual():
     return "hypervisor" in flags.split() or Path("/sys/hypervisor/type").exists()
 
 
-def _memory_total():
-    return min([psutil.virtual_memory().total, *(limit for limit, _ in _memory_limits())])
-
-
-def _huge_pages():
-    found = re.search(r"\[(\w+)\]", _read("/sys/kernel/mm/transparent_hugepage/enabled") or "")
-    return found and found[1]
-
-
 def _bytes(text):
     """Read a size as Linux writes it: ``32K``."""
     return int(text.rstrip("KMG")) << {"K": 10, "M": 20, "G": 30}.get(text[-1], 0)
 
 
-def _read(path):
-    try:
-        return Path(path).read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        return None
-
-
 _FACTS = {
     "cpu": lambda: _cpu_info("model name", "Model") or platform.processor(),
     "vendor": lambda: _cpu_info("vendor_id", "CPU implementer"),
-    "code_name": _code_name,
+    "code_name": code_name,
     "architecture": platform.machine,
     "instructions": _instructions,
     "logical_cores": lambda: psutil.cpu_count(logical=True),
     "physical_cores": lambda: psutil.cpu_count(logical=False),
-    "usable_cores": usable_cores,
-    "quota_cores": _quota,
-    "governor": lambda: _read(_CPU / f"cpu{_affinity()[0]}/cpufreq/scaling_governor"),
-    "memory_bytes": _memory_total,
-    "available_bytes": available_bytes,
-    "huge_pages": _huge_pages,
+    "usable_cores": environment.usable_cores,
+    "affinity": environment.affinity,
+    "quota_cores": environment.quota_cores,
+    "smt": _smt,
+    "numa_nodes": lambda: len(list(Path("/sys/devices/system/node").glob("node[0-9]*"))) or None,
+    "governor": governor,
+    "turbo": turbo,
+    "frequency_hz": lambda: _frequency("current"),
+    "max_frequency_hz": lambda: _frequency("max"),
+    "memory_bytes": environment.total_bytes,
+    "available_bytes": environment.available_bytes,
+    "huge_pages": huge_pages,
     "virtual": _virtual,
-    "hypervisor": lambda: _read("/sys/hypervisor/type") or _read("/sys/class/dmi/id/sys_vendor"),
+    "hypervisor": lambda: read("/sys/hypervisor/type") or read("/sys/class/dmi/id/sys_vendor"),
+    "steal": _steal,
     "load": lambda: list(psutil.getloadavg()),
     "preload": lambda: os.environ.get("LD_PRELOAD"),
     "os": platform.platform,

@@ -1,22 +1,25 @@
 """How fast this machine can be at all: peak arithmetic and the bandwidth of each memory level.
 
 Roofs are measured, never looked up: a data sheet knows neither the clock under load nor the
-neighbours on a shared machine. The two inner loops are written as LLVM vectors, so that what
-they reach does not depend on what a vectoriser makes of them.
+neighbours on a shared machine.
 """
 
-import functools
 import time
 
-import llvmlite.binding
 import numba
 import numpy as np
-from llvmlite import ir
-from numba import njit, prange, types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
-from convgrad.suites.measure import machine
+from convgrad.suites.machine import environment, facts
+from convgrad.suites.machine.roof_kernels import (
+    BLOCK,
+    LINE,
+    chains,
+    multiply_add_kernel,
+    read_kernel,
+    touch_kernel,
+    triad_kernel,
+    vector_bytes,
+)
 
 GEMM_SIDES = (1536, 3072)
 """Smallest and largest side of the matrices that are multiplied."""
@@ -25,8 +28,6 @@ _SMALLEST_DRAM = 256 << 20
 _TYPICAL_CACHES = {"l1d_bytes": 32 << 10, "l2_bytes": 1 << 20, "l3_bytes": 32 << 20}
 _TYPICAL_RATE = 50e9
 """Flops or bytes per second and thread, from which the search for a good length starts."""
-_LOADS = 16
-_LINE = 64
 
 
 def measure(dtype, threads, seconds=1.0):
@@ -47,8 +48,11 @@ def measure(dtype, threads, seconds=1.0):
     dict
         ``dtype``, ``threads``; ``multiply_add_flops_per_s`` of independent multiply-adds in
         vector registers; ``gemm_flops_per_s`` of NumPy's matrix product; ``flops_per_s``, the
-        larger of both; ``bandwidth``, pairs [working set in bytes of all threads together,
-        bytes read per second] from the first cache to main memory.
+        larger of both; ``levels``, the names of the memory levels that were told apart, from the
+        first cache to main memory; and for each level pairs [working set in bytes of all threads
+        together, bytes per second]: ``bandwidth`` of reading, and ``triad`` of
+        ``a[i] = b[i] + s * c[i]``, where what is read and written counts, but not that a cache
+        reads a line before it is written.
 
     Raises
     ------
@@ -57,29 +61,37 @@ def measure(dtype, threads, seconds=1.0):
     """
     numba.set_num_threads(threads)
     levels = working_sets(threads)
-    share = seconds / (2 + len(levels))
+    share = seconds / (2 + 2 * len(levels))
     multiply_add = multiply_add_flops_per_s(dtype, threads, share)
     gemm = gemm_flops_per_s(dtype, multiply_add, share)
+    read, triad = [], []
+    for size in levels.values():
+        data = touched(dtype, threads, size)
+        read.append([size, read_bytes_per_s(data, threads, share)])
+        triad.append([size, triad_bytes_per_s(data, threads, share)])
     return {
         "dtype": dtype,
         "threads": threads,
         "flops_per_s": max(multiply_add, gemm),
         "multiply_add_flops_per_s": multiply_add,
         "gemm_flops_per_s": gemm,
-        "bandwidth": [[size, read_bytes_per_s(dtype, threads, size, share)] for size in levels],
+        "levels": list(levels),
+        "bandwidth": read,
+        "triad": triad,
     }
 
 
 def highest(one, other):
     """Join two measurements of the same dtype and threads: of every number the larger one."""
-    joined = {
-        name: max(value, other[name]) if name.endswith("flops_per_s") else value
-        for name, value in one.items()
-    }
-    joined["bandwidth"] = [
-        [size, max(speed, known)]
-        for (size, speed), (_, known) in zip(one["bandwidth"], other["bandwidth"])
-    ]
+    joined = other | one
+    for name in one.keys() & other.keys():
+        if name.endswith("flops_per_s"):
+            joined[name] = max(one[name], other[name])
+        elif name in ("bandwidth", "triad"):
+            joined[name] = [
+                [size, max(speed, known)]
+                for (size, speed), (_, known) in zip(one[name], other[name])
+            ]
     return joined
 
 
@@ -89,21 +101,27 @@ def working_sets(threads):
     Half of every cache: the first and second level of the threads' cores, the third level that
     they reach. In main memory four times the third level, at least 256 MB, at most a quarter of
     what is available.
+
+    Returns
+    -------
+    dict of str to int
+        By level: ``"L1"``, ``"L2"``, ``"L3"``, ``"memory"``, less those that cannot be told apart.
     """
-    caches = _TYPICAL_CACHES | machine.caches()
+    caches = _TYPICAL_CACHES | facts.caches()
     last_level = caches["l3_bytes"] * min(threads, caches.get("l3_instances", 1))
-    wanted = (
-        caches["l1d_bytes"] // 2 * threads,
-        caches["l2_bytes"] // 2 * threads,
-        last_level // 2,
-        min(max(4 * last_level, _SMALLEST_DRAM), machine.available_bytes() // 4),
-    )
-    grain = threads * _LOADS * vector_bytes()
-    rising = [0]
-    for size in wanted:
-        if size // grain * grain > rising[-1]:
-            rising.append(size // grain * grain)
-    return rising[1:]
+    wanted = {
+        "L1": caches["l1d_bytes"] // 2 * threads,
+        "L2": caches["l2_bytes"] // 2 * threads,
+        "L3": last_level // 2,
+        "memory": min(max(4 * last_level, _SMALLEST_DRAM), environment.available_bytes() // 4),
+    }
+    # whole blocks for every thread, in each of the three arrays of a triad
+    grain = 3 * threads * BLOCK * vector_bytes()
+    rising = {}
+    for level, size in wanted.items():
+        if size // grain * grain > max(rising.values(), default=0):
+            rising[level] = size // grain * grain
+    return rising
 
 
 def multiply_add_flops_per_s(dtype, threads, seconds):
@@ -131,31 +149,42 @@ def gemm_flops_per_s(dtype, expected_flops_per_s, seconds):
     return 2 * side**3 * _best_rate(run, seconds)
 
 
-def read_bytes_per_s(dtype, threads, size, seconds):
-    """Measure reading ``size`` bytes again and again, every thread a part of its own."""
+def touched(dtype, threads, size):
+    """Allocate ``size`` bytes of ones from a cache line on, every thread's part near its thread."""
     items = size // np.dtype(dtype).itemsize
-    memory = np.empty(items + _LINE, dtype)
-    start = -memory.ctypes.data % _LINE // memory.itemsize
+    memory = np.empty(items + LINE, dtype)
+    start = -memory.ctypes.data % LINE // memory.itemsize
     data = memory[start : start + items]
     touch_kernel(data, threads)
-    out = np.zeros(threads, dtype)
-    blocks = size // threads // (_LOADS * vector_bytes())
-    turns = 1 + int(_TYPICAL_RATE * seconds / 60 * threads / size)
-    return size * _best_rate(lambda turns: read_kernel(data, out, blocks, turns), seconds, turns)
+    return data
 
 
-@functools.cache
-def vector_bytes():
-    """Width of the host's vector registers."""
-    features = llvmlite.binding.get_host_cpu_features()
-    return 64 if features.get("avx512f") else 32 if features.get("avx") else 16
+def read_bytes_per_s(data, threads, seconds):
+    """Measure reading an array again and again, every thread a part of its own."""
+    out = np.zeros(threads, data.dtype)
+    blocks = data.nbytes // threads // (BLOCK * vector_bytes())
+    turns = _first_turns(data.nbytes, threads, seconds)
+    rate = _best_rate(lambda turns: read_kernel(data, out, blocks, turns), seconds, turns)
+    return rate * data.nbytes
 
 
-@functools.cache
-def chains():
-    """Multiply-adds in flight: enough to hide their latency, few enough to stay in registers."""
-    features = llvmlite.binding.get_host_cpu_features()
-    return 12 if features.get("sse2") and not features.get("avx512f") else 24
+def triad_bytes_per_s(data, threads, seconds):
+    """Measure the triad of STREAM (McCalpin, 1995); the three arrays lie in each thread's part.
+
+    Stores are ordinary ones, as compilers emit them, so main memory carries a third more than the
+    bytes that count here: a line is read into the cache before it is written.
+    """
+    scale = data.dtype.type(0.5)
+    blocks = data.nbytes // threads // (3 * BLOCK * vector_bytes())
+    turns = _first_turns(data.nbytes, threads, seconds)
+    rate = _best_rate(
+        lambda turns: triad_kernel(data, scale, threads, blocks, turns), seconds, turns
+    )
+    return rate * data.nbytes
+
+
+def _first_turns(size, threads, seconds):
+    return 1 + int(_TYPICAL_RATE * seconds / 60 * threads / size)
 
 
 def _best_rate(run, seconds, turns=1):
@@ -177,114 +206,3 @@ def _best_rate(run, seconds, turns=1):
         if now - start < seconds / 30 or rate > 1.2 * best:
             turns *= 2
         best = max(best, rate)
-
-
-@intrinsic
-def _multiply_add_chains(typing, turns, factor, summand):
-    """``x = x * factor + summand`` in every lane of every chain, ``turns`` times; their sum."""
-
-    def generate(context, builder, signature, arguments):
-        scalar = context.get_value_type(factor)
-        vector = ir.VectorType(scalar, vector_bytes() * 8 // factor.bitwidth)
-        factors, summands = (_splat(builder, value, vector) for value in arguments[1:])
-        multiply_add = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(vector, [vector] * 3),
-            f"llvm.fmuladd.v{vector.count}f{factor.bitwidth}",
-        )
-        # different starts, or LLVM sees that the chains are one
-        starts = [ir.Constant(vector, [scalar(1 + i / 32)] * vector.count) for i in range(chains())]
-        ends = _loop(
-            builder,
-            arguments[0],
-            starts,
-            lambda index, values: [
-                builder.call(multiply_add, [v, factors, summands]) for v in values
-            ],
-        )
-        return _sum_of_lanes(builder, ends)
-
-    return factor(types.intp, factor, factor), generate
-
-
-@intrinsic
-def _sum_again_and_again(typing, data, first_block, blocks, repeats):
-    """Add up ``blocks`` blocks of a contiguous array ``repeats`` times."""
-
-    def generate(context, builder, signature, arguments):
-        array, first, block_count, repeat_count = arguments
-        scalar = context.get_value_type(data.dtype)
-        vector = ir.VectorType(scalar, vector_bytes() * 8 // data.dtype.bitwidth)
-        memory = context.make_array(data)(context, builder, array).data
-        vectors = builder.bitcast(memory, vector.as_pointer())
-        per_block = first.type(_LOADS)
-
-        def block(index, sums):
-            start = builder.mul(builder.add(first, index), per_block)
-            places = (
-                builder.gep(vectors, [builder.add(start, start.type(i))]) for i in range(_LOADS)
-            )
-            return [builder.fadd(s, builder.load(p, align=_LINE)) for s, p in zip(sums, places)]
-
-        zeros = [ir.Constant(vector, [scalar(0.0)] * vector.count)] * _LOADS
-        sums = _loop(
-            builder, repeat_count, zeros, lambda _, sums: _loop(builder, block_count, sums, block)
-        )
-        return _sum_of_lanes(builder, sums)
-
-    return data.dtype(data, types.intp, types.intp, types.intp), generate
-
-
-def _loop(builder, count, carried, body):
-    """Emit a loop of ``count`` >= 1 turns; ``body(index, values)`` returns the next values."""
-    before = builder.block
-    inside, after = (builder.append_basic_block(name) for name in ("turn", "done"))
-    builder.branch(inside)
-    builder.position_at_end(inside)
-    index = builder.phi(count.type)
-    values = [builder.phi(value.type) for value in carried]
-    following = body(index, values)
-    next_index = builder.add(index, count.type(1))
-    for phi, start, value in zip(
-        [index, *values], [count.type(0), *carried], [next_index, *following]
-    ):
-        phi.add_incoming(start, before)
-        phi.add_incoming(value, builder.block)
-    builder.cbranch(builder.icmp_signed("<", next_index, count), inside, after)
-    builder.position_at_end(after)
-    return following
-
-
-def _splat(builder, value, vector):
-    zero = ir.IntType(32)(0)
-    first = builder.insert_element(ir.Constant(vector, ir.Undefined), value, zero)
-    lanes = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [zero] * vector.count)
-    return builder.shuffle_vector(first, first, lanes)
-
-
-def _sum_of_lanes(builder, vectors):
-    total = functools.reduce(builder.fadd, vectors)
-    lanes = (builder.extract_element(total, ir.IntType(32)(i)) for i in range(total.type.count))
-    return functools.reduce(builder.fadd, lanes)
-
-
-@njit(parallel=True, cache=True)
-def multiply_add_kernel(out, turns, factor, summand):
-    """Run ``turns`` multiply-adds in every chain, on one thread for each element of ``out``."""
-    for thread in prange(len(out)):
-        out[thread] = _multiply_add_chains(turns, factor, summand)
-
-
-@njit(parallel=True, cache=True)
-def read_kernel(data, out, blocks, repeats):
-    """Read ``blocks`` blocks ``repeats`` times on every thread; their sums go to ``out``."""
-    for thread in prange(len(out)):
-        out[thread] = _sum_again_and_again(data, thread * blocks, blocks, repeats)
-
-
-@njit(parallel=True, cache=True)
-def touch_kernel(data, threads):
-    """Fill with ones; every thread its part, so that the pages lie near the one that reads them."""
-    share = len(data) // threads
-    for thread in prange(threads):
-        data[thread * share : (thread + 1) * share] = 1
