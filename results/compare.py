@@ -71,13 +71,14 @@ def compare(a, b, threshold=SAME - 1):
         are "same" whose interval lies within the threshold, where the resolution does too, and
         those "faster" or "slower" that differ by threshold and resolution at least, with an
         interval that excludes 1 and ``p_adjusted`` (Welch's t test on the logarithms of the medians
-        of processes, corrected by Holm over all) below `verdicts.ALPHA`. Where a run has but one
-        process, p is what the interval says of a normal error.
+        of processes, corrected by Holm over each figure) below `verdicts.ALPHA`. Where a run has
+        but one process, p is what the interval says of a normal error.
     """
     table = _side(a).merge(_side(b), how="outer", on=list(KEY), suffixes=("_a", "_b"))
     timed = table[table.median_s_a.notna() & table.median_s_b.notna()]
     rows = pd.DataFrame(map(_difference, timed.itertuples()), timed.index, _FIGURES, dtype=float)
-    rows["p_adjusted"] = holm(rows.p_adjusted.to_numpy())
+    figure = [timed.operation, timed.dtype_a, timed.threads, timed.cache]
+    rows["p_adjusted"] = rows.p_adjusted.groupby(figure).transform(lambda p: holm(p.to_numpy()))
     rows["resolution"] = np.fmax(timed.resolution_a, timed.resolution_b)
     rows["verdict"] = [_verdict(row, threshold) for row in rows.itertuples()]
     table = table.rename(columns={"median_s_a": "a_s", "median_s_b": "b_s"}).join(rows)
@@ -140,7 +141,7 @@ def _side(run):
     """Status of all cells of a run; of those with a published time also what describes it."""
     samples = run.samples()
     cells = summarise(samples, run.facts(), run.info)
-    values = ["median_s", "low_s", "high_s", "sample_count", "resolution"]
+    values = ["dtype", "median_s", "low_s", "high_s", "sample_count", "resolution"]
     table = cells[[*KEY, "status"]].join(published(cells)[values])
     seconds = np.log(samples.wall_ns / samples.loops / 1e9)
     logs = {

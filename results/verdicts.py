@@ -2,8 +2,9 @@
 
 A figure shows one operation at one dtype, thread count and cache. Who reads it looks at all of its
 comparisons and remembers the most striking, so that p values are adjusted among them all (Holm,
-1979). And a difference has to be larger than those that the figure's null twins, which are the
-baseline against itself, were measured to have: what the machine does to equal kernels is no merit.
+1979); in return, they share what they know of how processes differ (`together`). And a difference
+has to be larger than those that the figure's null twins, which are the baseline against itself,
+were measured to have: what the machine does to equal kernels is no merit.
 """
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 from convgrad.results.schema import CONTEST, KEY, TWIN
 from convgrad.results.statistics import ENOUGH, Comparison, compare, holm
 from convgrad.results.timings import log_ratios
+from convgrad.results.together import compare_together
 
 FIGURE = ("operation", "dtype", "threads", "cache")
 """What the comparisons that are adjusted together have in common."""
@@ -164,14 +166,15 @@ def judge(table, pairs, timings):
         By the same index: ratio, low, high of the other's time over that of the judged one,
         p_adjusted, verdict.
     """
-    comparisons, rounds, figures = {}, {}, {}
+    comparisons, paired, figures = {}, {}, {}
     for index, (other, judged) in pairs.items():
-        ratios, processes = log_ratios(timings[_key(other)], timings[_key(judged)])
-        comparisons[index], rounds[index] = compare(ratios, processes), len(ratios)
-        if len(ratios) >= ENOUGH:
+        paired[index] = log_ratios(timings[_key(other)], timings[_key(judged)])
+        comparisons[index] = compare(*paired[index])
+        if len(paired[index][0]) >= ENOUGH:
             figures.setdefault(_values(judged, FIGURE), []).append(index)
     adjusted = {}
     for indices in figures.values():
+        comparisons |= zip(indices, compare_together([paired[index] for index in indices]))
         adjusted |= zip(indices, holm([comparisons[index].p for index in indices]))
     rows = pd.DataFrame.from_dict(comparisons, orient="index", columns=Comparison._fields)
     rows["p_adjusted"] = pd.Series(adjusted, dtype=float)
@@ -179,7 +182,7 @@ def judge(table, pairs, timings):
     rows["verdict"] = pd.Series(
         {
             index: verdict(
-                comparison, rounds[index], adjusted.get(index, np.nan), *unrest.loc[index]
+                comparison, len(paired[index][0]), adjusted.get(index, np.nan), *unrest.loc[index]
             )
             for index, comparison in comparisons.items()
         },

@@ -1,6 +1,7 @@
 """The `convgrad` command: a thin front of the pytest suites, and of the results."""
 
 import os
+import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -51,9 +52,13 @@ def run(
     threads: Annotated[list[int] | None, typer.Option(help="This many threads.")] = None,
     dtype: Annotated[Many, typer.Option(help="float32 or float64.")] = None,
     device: Annotated[Many, typer.Option(help="cpu or cuda.")] = None,
+    cache: Annotated[Many, typer.Option(help="warm or cold.")] = None,
     import_: Annotated[Many, typer.Option("--import", help="A module with kernels.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Measure what is missing there.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Another checkout or wheel, measured in the same blocks.")
+    ] = None,
     keep_environment: Annotated[
         bool, typer.Option("--keep-environment", help="Leave variables that slow libraries.")
     ] = False,
@@ -72,15 +77,20 @@ def run(
         "threads": threads or [],
         "dtype": dtype or [],
         "device": device or [],
+        "cache": cache or [],
         "import": import_ or [],
         "keep_environment": keep_environment,
+        "against": against,
     }
     if resume is not None:
-        options = _open(resume).info.get("options", options)
+        options = _as_before(resume, options)
     arguments = _suite_files(options.pop("suites")) + [f"--preset={options.pop('preset')}"]
     arguments += ["--keep-environment"] * options.pop("keep_environment")
+    if other := options.pop("against", None):
+        arguments.append(f"--against={other}")
     arguments += [f"--{name}={value}" for name, values in options.items() for value in values]
     arguments += [f"--resume={resume}"] if resume else [f"--out={out}"] if out else []
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, tidily
     display = Display(console)
     with display:
         status = pytest.main([*_PYTEST, *arguments], plugins=[display])
@@ -88,14 +98,26 @@ def run(
         _fail("no kernel and case fit these options; see `convgrad list`")
     for error in display.errors:
         typer.echo(f"convgrad: {error}", err=True)
-    if status == pytest.ExitCode.USAGE_ERROR or display.run is None:
-        raise typer.Exit(int(status))
-    print_outcome(console, display.run)
+    if display.run:
+        print_outcome(console, display.run)
+    if status == pytest.ExitCode.INTERRUPTED:
+        again = f"; go on with: convgrad run --resume {display.run.path}" if display.run else ""
+        _fail(f"interrupted{again}", 130)
     if display.errors:
         raise typer.Exit(int(pytest.ExitCode.INTERNAL_ERROR))
-    if status == pytest.ExitCode.INTERRUPTED:
-        typer.echo(f"interrupted; go on with: convgrad run --resume {display.run.path}", err=True)
-        raise typer.Exit(130)
+    if display.run is None:
+        raise typer.Exit(int(status))
+
+
+def _as_before(resume, options):
+    """Options of the run that is resumed, where it says them."""
+    before = _open(resume).info.get("options", {})
+    expected = {name: type(value) for name, value in options.items() if name != "against"}
+    if not isinstance(before, dict) or any(
+        not isinstance(before.get(name, options[name]), kind) for name, kind in expected.items()
+    ):
+        _fail(f"run.json in {resume}: got options {before}, expected those of `convgrad run`")
+    return options | before
 
 
 @app.command("list")
@@ -113,19 +135,113 @@ def list_(operation: Annotated[str | None, typer.Argument(help="Only this operat
 
 
 @app.command()
+def doctor():
+    """Find what on this machine would spoil a measurement just now, and what cures it.
+
+    Ends with status 1 if numbers measured now would be wrong.
+    """
+    from convgrad.suites.machine.doctor import diagnose, print_findings
+
+    with console.status("") as status:
+        findings = diagnose(lambda name: status.update(f"looking at {name}"))
+    raise typer.Exit(print_findings(console, findings))
+
+
+@app.command()
+def certify(
+    quick: Annotated[bool, typer.Option("--quick", help="A minute, on a fake clock.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder of the certificate.")] = Path(
+        "results/certificate"
+    ),
+    only: Annotated[Many, typer.Option(help="Only this claim.")] = None,
+):
+    """Measure whether the measuring itself is as good as it claims to be.
+
+    Leaves certificate.csv and certificate.html. Ends with status 1 if a claim does not hold.
+    """
+    from convgrad.suites.certify.certificate import certify
+    from convgrad.suites.certify.claims import all_claims
+
+    claims = [claim for claim in all_claims() if claim.quick or not quick]
+    names = [claim.name for claim in claims]
+    for name in only or []:
+        if name not in names:
+            _fail(f"--only: got {name}, expected one of {', '.join(names)}")
+    chosen = [claim for claim in claims if not only or claim.name in only]
+    if not certify(chosen, quick, out, console):
+        raise typer.Exit(1)
+
+
+@app.command()
 def report(run: Annotated[Path, typer.Argument(help="Run folder.")]):
     """Make tables, plots and report.html again from the raw samples of a run."""
     from convgrad.results.report import write_report
 
-    write_report(_open(run))
+    try:
+        write_report(_open(run))
+    except OSError as error:
+        _fail(f"cannot write the report: {error}")
     typer.echo(f"wrote {run / 'report.html'}")
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="Run folder, of before.")],
+    b: Annotated[Path, typer.Argument(help="Run folder, of after.")],
+    threshold: Annotated[str, typer.Option(help="Smaller differences do not matter.")] = "2%",
+    csv: Annotated[Path | None, typer.Option(help="Write the whole table there.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page there.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Whatever else differs.")] = False,
+):
+    """Say what is faster or slower in run B than in run A.
+
+    The exit status is 1 if a kernel became slower or fails now, and 2 if the runs cannot be
+    compared: other machine, libraries, threads or dtypes.
+    """
+    from convgrad.results import compare as comparison
+    from convgrad.results.compare_page import render
+    from convgrad.suites.compare_display import print_comparison
+
+    least = _share("--threshold", threshold)
+    before, after = _open(a), _open(b)
+    try:
+        differences = comparison.comparable(before, after)
+        for sentence in differences:
+            typer.echo(f"convgrad: {sentence}", err=True)
+        if differences and not force:
+            _fail("the runs differ in more than time; --force compares them nevertheless")
+        table = comparison.compare(before, after, least)
+        if csv:
+            table.to_csv(csv, index=False, lineterminator="\n", float_format="%.6g")
+        if html:
+            html.write_text(render(before, after, table, differences), encoding="utf-8")
+    except (OSError, ValueError) as error:
+        _fail(error)
+    print_comparison(console, table)
+    if (table.verdict == "").all():
+        _fail("the runs have no cell in common that was measured in both")
+    if (table.verdict == "slower").any() or len(comparison.broken(table)):
+        raise typer.Exit(1)
+
+
+def _share(name, text):
+    """Read 5% or 0.05."""
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1
+    if not 0 <= share < 1:
+        _fail(f"{name}: got {text}, expected a share such as 0.05 or 5%")
+    return share
 
 
 def _open(path):
     from convgrad.results.store import Run
 
     try:
-        return Run.open(path)
+        run = Run.open(path)
+        run.samples(), run.facts()  # damage shows here, and nowhere else
+        return run
     except ValueError as error:
         _fail(str(error))
 
@@ -141,6 +257,7 @@ _PYTEST = (
     "--override-ini=python_files=bench_*.py",
     "--override-ini=python_functions=bench*",
     "--benchmark-quiet",
+    "--pythonwarnings=ignore:Not saving anything",  # said of a run that ends before its first cell
     "--capture=no",  # progress goes straight to the terminal
     "-p",
     "no:terminal",

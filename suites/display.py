@@ -2,10 +2,12 @@
 
 import time
 
+import pytest
 from matplotlib.ticker import EngFormatter
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from convgrad.results.against import against
 from convgrad.results.schema import FAILURES
 from convgrad.results.summary import cells as summarise
 from convgrad.results.summary import winners
@@ -51,6 +53,11 @@ class Display:
         if report.failed and "status" not in dict(report.user_properties):
             self.errors.append(f"{report.nodeid}: {report.longreprtext.splitlines()[-1]}")
 
+    def pytest_keyboard_interrupt(self, excinfo):
+        """Show why the engine gave up, unless it was interrupted from outside."""
+        if isinstance(excinfo.value, pytest.exit.Exception):
+            self.errors.append(excinfo.value.msg)
+
     def __enter__(self):
         if self.console.is_terminal:
             self.progress.start()
@@ -87,7 +94,7 @@ class Display:
 
 def print_outcome(console, run):
     """Print who won where, what failed, and where to read on."""
-    cells = summarise(run.samples(), run.facts(), run.info.get("roofs", ()))
+    cells = summarise(run.samples(), run.facts(), run.info)
     table = Table(title="Fastest kernel of each case", title_justify="left")
     for column in ("case", "threads", "winner", "time", "x next", "x baseline"):
         text = column in ("case", "winner")
@@ -102,7 +109,7 @@ def print_outcome(console, run):
             table.add_row(f"[bold]{operation}[/bold]")
         table.add_row(
             row.case.replace(",", " "),
-            str(row.threads),
+            str(row.threads) if row.cache == "warm" else f"{row.threads} {row.cache}",
             row.winner,
             _engineering(row.median_s),
             _factor(row.factor_over_runner_up),
@@ -110,6 +117,7 @@ def print_outcome(console, run):
         )
     if table.row_count:
         console.print(table)
+    _print_versions(console, run, cells)
     for row in cells[cells.status.isin(FAILURES)].itertuples():
         cell = f"{row.operation} {row.case}, {row.threads} threads, {row.kernel}"
         console.print(
@@ -118,6 +126,26 @@ def print_outcome(console, run):
     counts = ", ".join(f"{count} {status}" for status, count in cells.status.value_counts().items())
     console.print(f"cells: {counts}", highlight=False)
     console.print(f"report: {run.path / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+def _print_versions(console, run, cells):
+    """Compare with the other version, where there is one."""
+    versions = against(run.samples(), cells)
+    if versions.empty:
+        return
+    table = Table(title="Installed version and the other, in the same rounds", title_justify="left")
+    for column in ("case", "kernel", "installed", "other", "other ÷ installed", "installed is"):
+        table.add_column(column, overflow="fold")
+    for row in versions.itertuples():
+        table.add_row(
+            f"{row.operation} {row.case.replace(',', ' ')} {row.threads} threads",
+            row.kernel,
+            _engineering(row.median_s),
+            _engineering(row.against_s),
+            f"{row.ratio:.3f} ({row.low:.3f} to {row.high:.3f})",
+            row.verdict,
+        )
+    console.print(table)
 
 
 def _engineering(seconds):

@@ -1,6 +1,7 @@
 """What a suite declares: sizes as data, crossed with dtypes, threads and the registry."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,12 +33,14 @@ class Axes:
     threads : sequence of int or "all"
     data : str
         "random", or the name of a real input.
+    caches : sequence of {"warm", "cold"}
     """
 
     sizes: Sequence
     dtypes: Sequence = ("float32",)
     threads: Sequence = (ALL,)
     data: str = "random"
+    caches: Sequence = ("warm",)
 
 
 def both_ways(sizes):
@@ -62,7 +65,17 @@ class Suite:
     baseline: str
     presets: dict
 
-    def blocks(self, preset, *, cores, dtypes=(), threads=(), kernel_filter=None):
+    def blocks(
+        self,
+        preset,
+        *,
+        cores,
+        dtypes=(),
+        threads=(),
+        caches=(),
+        small_bytes=math.inf,
+        kernel_filter=None,
+    ):
         """List the blocks of a preset.
 
         Parameters
@@ -70,8 +83,10 @@ class Suite:
         preset : str
         cores : int
             What "all" means.
-        dtypes, threads : sequence, optional
+        dtypes, threads, caches : sequence, optional
             Take these instead of what the axes say.
+        small_bytes : float
+            What is larger than a cache of this size is cold anyway.
         kernel_filter : callable, optional
             Says of a kernel whether it takes part.
 
@@ -87,12 +102,14 @@ class Suite:
         )
         found = {}
         for axes in self.presets.get(preset, ()):
-            for sizes, dtype, count in itertools.product(
-                axes.sizes, dtypes or axes.dtypes, threads or axes.threads
+            for sizes, dtype, count, cache in itertools.product(
+                axes.sizes, dtypes or axes.dtypes, threads or axes.threads, caches or axes.caches
             ):
                 case = kernels.Case.of(self.operation, dtype, axes.data, **sizes)
-                block = Block(case, cores if count == ALL else count, names, self.baseline)
-                found.setdefault((case, block.threads), block)
+                count = cores if count == ALL else count
+                if cache == "warm" or case.bytes < small_bytes:
+                    block = Block(case, count, names, self.baseline, cache)
+                    found.setdefault((case, count, cache), block)
         return list(found.values())
 
 

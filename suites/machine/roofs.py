@@ -30,7 +30,7 @@ _TYPICAL_RATE = 50e9
 """Flops or bytes per second and thread, from which the search for a good length starts."""
 
 
-def measure(dtype, threads, seconds=1.0):
+def measure(dtype, threads, seconds=0.6):
     """Measure the roofs, in a process whose libraries were set to ``threads`` before import.
 
     A roof is a maximum: every figure is the best of several repeats, because whatever else ran

@@ -6,18 +6,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from convgrad.kernels import Case
-from convgrad.results.statistics import median_interval
-from convgrad.suites.measure.process import Lost
+from convgrad.results.schema import EVIDENCE
+from convgrad.results.statistics import compare, published
+from convgrad.suites.workers.process import Lost
 
 
 @dataclass(frozen=True)
 class Block:
-    """A case, a number of threads, the kernels that compete, and which one they refer to."""
+    """A case and how it is run, the kernels that compete, and which one they refer to."""
 
     case: Case
     threads: int
     kernels: tuple
     baseline: str
+    cache: str = "warm"
 
     def key(self, kernel):
         """Key of a cell, as `convgrad.results` has it."""
@@ -26,6 +28,7 @@ class Block:
             "case": self.case.label,
             "kernel": kernel,
             "threads": self.threads,
+            "cache": self.cache,
         }
 
 
@@ -36,7 +39,7 @@ def williams_orders(count, random):
     ----------
     count : int
     random : numpy.random.Generator
-        Says which competitor is which in the design.
+        Says which competitor is which in the design, and which order comes first.
 
     Returns
     -------
@@ -50,57 +53,116 @@ def williams_orders(count, random):
     if count % 2:
         rows += [row[::-1] for row in rows]
     names = random.permutation(count)
-    return [[int(names[i]) for i in row] for row in rows]
+    return [[int(names[i]) for i in rows[row]] for row in random.permutation(len(rows))]
 
 
-def compete(contenders, settings, clock, deadline, random):
-    """Sample all contenders round by round, until they are precise or time is up.
+class Contest:
+    """Contenders of one block, some processes each, and what was sampled so far.
 
     Parameters
     ----------
-    contenders : dict of str to Contender
+    teams : list of dict of str to Contender
+        One for each process; a contender has the same name in each.
+    baseline : str
     settings : Settings
-    clock : callable
-        Seconds, monotonic.
-    deadline : float
-        Time on ``clock`` after which no round is begun, once the fewest rounds are done.
     random : numpy.random.Generator
 
-    Returns
-    -------
+    Attributes
+    ----------
     samples : list of dict
-        round, position, loops, wall_ns, cpu_ns, kernel.
+        kernel, process, round, position, loops, wall_ns, cpu_ns; of `lost` contenders as well.
     lost : dict of str to Lost
-        Contenders that failed on the way; they have no samples.
+        Contenders that failed on the way.
     """
-    names = list(contenders)
-    orders = williams_orders(len(names), random)
-    samples, lost = [], {}
-    fewest, most = settings.rounds
-    for number in range(most):
-        if number >= fewest and (clock() > deadline or _precise(samples, settings.precision)):
-            break
-        for position, index in enumerate(orders[number % len(orders)]):
-            name = names[index]
-            contender = contenders[name]
-            if name in lost or number >= contender.rounds:
+
+    def __init__(self, teams, baseline, settings, random):
+        self.teams, self.baseline = teams, baseline
+        self.settings, self.random = settings, random
+        self.samples, self.lost = [], {}
+        self.done = [0] * len(teams)  # rounds of each process
+
+    def look(self):
+        """Sample some rounds in every process, of all that still need them.
+
+        Returns
+        -------
+        list of dict
+            The new samples.
+        """
+        before = len(self.samples)
+        names = self.wanting()
+        for process in range(len(self.teams)):
+            orders = williams_orders(len(names), self.random)
+            for number in range(self.settings.rounds):
+                order = orders[number % len(orders)]
+                self._round(process, [names[index] for index in order])
+        return self.samples[before:]
+
+    def wanting(self):
+        """Names that need more rounds, with the baseline and the evidence; empty if none do."""
+        names = list(dict.fromkeys(name for team in self.teams for name in team))
+        left = [name for name in names if name not in self.lost]
+        rivals = [name for name in left if name not in EVIDENCE]
+        open_ = [name for name in rivals if self._open(name)]
+        return [n for n in left if n in open_ or n not in rivals or n == self.baseline] * bool(
+            open_
+        )
+
+    def _open(self, name):
+        """Whether a kernel has rounds left that it may use, and is not precise yet."""
+        if not any(
+            name in team and done < team[name].rounds for team, done in zip(self.teams, self.done)
+        ):
+            return False
+        if not self.samples:
+            return True
+        own = self._seconds(name)
+        if not own:
+            return True
+        settings = self.settings
+        processes = [process for process, _ in own]
+        interval = published(np.array(list(own.values())), np.array(processes))
+        if interval.high > interval.low * (1 + 2 * settings.median_precision):
+            return True
+        base = self._seconds(self.baseline)
+        pairs = [key for key in own if key in base]
+        if name == self.baseline or not pairs:
+            return False
+        ratio = compare(
+            np.log([base[key] / own[key] for key in pairs]),
+            np.array([process for process, _ in pairs]),
+        )
+        return ratio.high > ratio.low * (1 + 2 * settings.ratio_precision)
+
+    def _seconds(self, name):
+        return {
+            (s["process"], s["round"]): s["wall_ns"] / s["loops"]
+            for s in self.samples
+            if s["kernel"] == name
+        }
+
+    def _round(self, process, order):
+        team, number = self.teams[process], self.done[process]
+        for position, name in enumerate(order):
+            if name in self.lost or name not in team or number >= team[name].rounds:
                 continue
             try:
-                wall, cpu = contender.sample()
+                wall, cpu = team[name].sample()
             except Lost as reason:
-                lost[name] = reason
+                self.lost[name] = reason
                 continue
-            samples.append(
+            self.samples.append(
                 {
                     "kernel": name,
+                    "process": process,
                     "round": number,
                     "position": position,
-                    "loops": contender.loops,
+                    "loops": team[name].loops,
                     "wall_ns": wall,
                     "cpu_ns": cpu,
                 }
             )
-    return [sample for sample in samples if sample["kernel"] not in lost], lost
+        self.done[process] += 1
 
 
 class Contender:
@@ -115,16 +177,19 @@ class Contender:
     settings : Settings
     """
 
+    retries = 3
+    """So often a sample in which something was compiled is taken again."""
+
     def __init__(self, ask, call_s, settings):
         self.ask = ask
-        self.call_s = call_s
+        self.call_s = call_s = max(call_s, 1e-7)  # a clock may stand still, or step back
+        self.patience_s = settings.hang_s / 3  # how long a call takes is known by now
         self.sample_ns = settings.sample_s * 1e9
         # Powers of two, so that kernels of like speed are looped equally often.
-        self.loops = 1 << max(0, math.ceil(math.log2(settings.sample_s / max(call_s, 1e-7))))
+        self.loops = 1 << max(0, math.ceil(math.log2(settings.sample_s / call_s)))
         self.calibrated = self.loops == 1
-        self.rounds = int(
-            np.clip(settings.cell_s / (self.loops + 1) / call_s, 1, settings.rounds[1])
-        )
+        share = settings.cell_s / settings.processes / (self.loops + 1) / call_s
+        self.rounds = int(np.clip(share, 1, settings.rounds * settings.looks))
 
     def sample(self):
         """Ask for one sample; the first time, until it is long enough.
@@ -139,19 +204,14 @@ class Contender:
         return wall, cpu
 
     def _ask(self):
-        patience = 20 + 10 * (self.loops + 1) * self.call_s
-        reply = self.ask("sample", self.loops, seconds=patience)
-        if isinstance(reply, dict):
-            raise Lost(reply["status"], reply["detail"])
-        return reply
-
-
-def _precise(samples, precision):
-    times = {}
-    for sample in samples:
-        times.setdefault(sample["kernel"], []).append(sample["wall_ns"] / sample["loops"])
-    for values in times.values():
-        interval = median_interval(values)
-        if interval.high - interval.low > 2 * precision * np.median(values):
-            return False
-    return True
+        patience = self.patience_s + 10 * (self.loops + 1) * self.call_s
+        for _ in range(1 + self.retries):
+            reply = self.ask("sample", self.loops, seconds=patience)
+            if isinstance(reply, dict):
+                raise Lost(reply["status"], reply["detail"])
+            wall, cpu, compiled = reply
+            if wall > 0 and not compiled:
+                return wall, cpu
+        if compiled:
+            raise Lost("wrong", "compiles anew in every call: a time of it is the compiler's")
+        raise Lost("timed out", f"cannot be timed: {self.loops} calls took {wall} ns on this clock")

@@ -15,10 +15,6 @@ class Forecast:
     def __init__(self):
         self._known = defaultdict(list)
 
-    def knows(self, kernel, case, threads):
-        """Whether anything was measured for this kernel, number of threads and dtype."""
-        return bool(self._known[_key(kernel, case, threads)])
-
     def learn(self, kernel, case, threads, seconds):
         """Remember the measured seconds of one call."""
         self._known[_key(kernel, case, threads)].append((_work(kernel, case), seconds))

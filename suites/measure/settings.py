@@ -15,12 +15,17 @@ class Settings:
         For the samples of one kernel at one case.
     slowest_call_s : float
         A kernel whose call is predicted to take longer is left out at that case.
+    processes : int
+        Each kernel is measured in so many processes: what one process was dealt, above all
+        addresses, no number of samples from it can reveal.
+    rounds : int
+        In each process, before one looks whether more are needed.
+    looks : int
+        At most so many times.
     sample_s : float
         A sample lasts at least this long; calls are repeated in a loop to reach it.
-    rounds : (int, int)
-        At least and at most so many rounds a block.
-    precision : float
-        Half-width of the interval of a median, relative, at which a block stops.
+    median_precision, ratio_precision : float
+        Half-widths of the intervals, relative, at which a kernel needs no more rounds.
     hang_s : float
         A worker that has not answered by then is given up.
     """
@@ -28,14 +33,21 @@ class Settings:
     budget_s: float
     cell_s: float
     slowest_call_s: float
-    rounds: tuple
+    processes: int
+    rounds: int
+    looks: int
     sample_s: float = 0.02
-    precision: float = 0.03
+    median_precision: float = 0.03
+    ratio_precision: float = 0.02
     hang_s: float = 60.0
 
 
 PRESETS = {
-    "smoke": Settings(budget_s=34, cell_s=0.5, slowest_call_s=0.05, rounds=(6, 6)),
-    "laptop": Settings(budget_s=510, cell_s=0.7, slowest_call_s=0.25, rounds=(6, 8)),
-    "thorough": Settings(budget_s=6 * 3600, cell_s=20, slowest_call_s=2, rounds=(12, 60)),
+    "smoke": Settings(budget_s=40, cell_s=0.5, slowest_call_s=0.05, processes=1, rounds=6, looks=1),
+    "laptop": Settings(
+        budget_s=510, cell_s=0.6, slowest_call_s=0.15, processes=3, rounds=3, looks=4
+    ),
+    "thorough": Settings(
+        budget_s=6 * 3600, cell_s=20, slowest_call_s=2, processes=5, rounds=6, looks=4
+    ),
 }

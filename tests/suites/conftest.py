@@ -1,19 +1,12 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 
 @pytest.fixture(scope="session")
-def environment():
-    """An environment in which the planted kernels can be imported."""
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-
-
-@pytest.fixture(scope="session")
-def python(environment):
+def python():
     """Run a module of Python's, and return the finished process."""
 
     def run(module, *arguments, cwd=None, **variables):
@@ -22,7 +15,7 @@ def python(environment):
             capture_output=True,
             text=True,
             cwd=cwd,
-            env=environment | variables,
+            env=os.environ | variables,
             timeout=300,
         )
 

@@ -8,7 +8,8 @@ import pytest
 import convgrad.suites
 
 SUITE = Path(convgrad.suites.__file__).parent / "bench_convolve_1d.py"
-FEW = ("--preset=smoke", "--import=planted", "--kernel=planted_right", "--kernel=numpy")
+PLANTED = "--import=convgrad.suites.certify.planted"
+FEW = ("--preset=smoke", PLANTED, "--kernel=planted_right", "--kernel=numpy")
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_options_of_pytest_benchmark(suite, tmp_path):
 def test_disabled_benchmarks_check_correctness_only(suite, tmp_path):
     kernels = (
         "--preset=smoke",
-        "--import=planted",
+        PLANTED,
         "--kernel=planted_right",
         "--kernel=planted_wrong",
     )

@@ -1,0 +1,126 @@
+"""First calls: every kernel is right at a case, in every process, before any of it is timed."""
+
+from functools import partial
+
+from convgrad.results.durable import CannotWrite
+from convgrad.results.schema import TWIN
+from convgrad.suites.measure.ledger import Ledger
+from convgrad.suites.workers.crew import side_by_side
+from convgrad.suites.workers.process import Lost
+
+SEED = 0
+_JUDGE = "judge", 0
+_ROTATIONS = 3
+"""Times the last-level cache that rotating inputs take, for none to be found in it."""
+_AGAIN_S = 0.05
+"""A call longer than this is not made a second time where only the first one is of interest."""
+_TOLD = ("status", "detail", "error_ratio", "relative_error")
+
+
+class Checks:
+    """Loads cases into workers and holds their first results against the reference.
+
+    Parameters
+    ----------
+    crew : Crew
+    machine : object
+        As the engine's.
+    scratch : str
+        Folder for reference and bounds.
+    hang_s : float
+    """
+
+    def __init__(self, crew, machine, scratch, hang_s):
+        self.crew, self.machine, self.scratch, self.hang_s = crew, machine, scratch, hang_s
+        self.ledger = Ledger()
+        self.pools = []  # thread pools and BLAS that workers were seen to run
+
+    def try_out(self, kernel, case, threads):
+        """Have a process of its own compile a kernel and call it; returns seconds of a call."""
+        limit = self.machine.available_bytes() // 2
+        try:
+            reply = self.crew.once(kernel, threads, limit, "try_out", case, SEED)
+        except Lost:  # it will be lost again where it counts
+            return None
+        if "second_s" in reply:
+            specialisation = kernel.operation, kernel.name, case.dtype
+            self.ledger.book(specialisation, None, object(), reply, reply["second_s"])
+        return reply.get("second_s")
+
+    def judge(self, block, contenders):
+        """Reference and bounds, from a process of their own that no kernel's work can spoil.
+
+        Raises
+        ------
+        CannotWrite
+            If there is no room for them: no other block's would fit either.
+        """
+        algorithms = sorted({kernel.algorithm for kernel in contenders.values()})
+        arguments = block.case, SEED, algorithms, self.scratch
+        for _ in range(2):  # one that was killed from outside must not cost the whole block
+            missing = self.crew.summon({_JUDGE: None}, block.threads, None)
+            try:
+                reply = self.crew.ask(_JUDGE, "judge", *arguments, seconds=10 * self.hang_s)
+            except Lost as reason:
+                lost = missing.get(_JUDGE, reason)
+                continue
+            if "unwritable" in reply:
+                raise CannotWrite(reply["unwritable"])
+            return reply
+        return {"status": lost.status, "detail": f"the reference: {lost.detail}"}
+
+    def check(self, block, contenders, judgement, facts, processes):
+        """Have every contender make its first calls in every process.
+
+        Returns
+        -------
+        dict of str to float
+            Seconds of a call of each that is right everywhere.
+        """
+        calls = {}
+        for replicate in range(processes):
+            wanted = {(name, replicate): kernel for name, kernel in contenders.items()}
+            self._summon(block, wanted, facts)
+            ready = [name for name in contenders if "status" not in facts[name]]
+            # Side by side: this is where compiling takes its time, and nothing here is a sample.
+            # Workers of one thread share a core, and would only be in each other's way.
+            width = 1 if block.threads == 1 else self.machine.usable_cores()
+            first = partial(self._first_calls, block, judgement, replicate, calls)
+            for name, (fact, reply) in zip(ready, side_by_side(first, ready, width)):
+                facts[name] |= fact
+                if reply:
+                    calls.setdefault(name, reply.get("second_s"))
+                    self._learn(block, name, contenders[name], replicate, reply, calls[name])
+        for name in contenders:
+            facts[name].setdefault("status", "ok")
+        return {name: seconds for name, seconds in calls.items() if facts[name]["status"] == "ok"}
+
+    def _first_calls(self, block, judgement, replicate, calls, name):
+        """Load a case into a worker and have it checked: facts, and times if it is right."""
+        ask = partial(self.crew.ask, (name, replicate))
+        cold = block.cache == "cold"
+        rotation = _ROTATIONS * self.machine.last_level_cache_bytes() if cold else 0
+        try:
+            fact = ask("load", block.case, SEED, rotation)
+            if "status" in fact:
+                return fact, None
+            reply = ask("check", judgement, calls.get(name, 0) < _AGAIN_S)
+            fact |= {key: value for key, value in reply.items() if key in _TOLD}
+            if "status" in fact:
+                return fact, None
+            if not self.ledger.knows((name, replicate)):
+                self.pools += [pool for pool in ask("pools") if pool not in self.pools]
+        except Lost as lost:
+            return lost.facts, None
+        return fact | ({"first_call_s": reply["first_s"]} if replicate == 0 else {}), reply
+
+    def _summon(self, block, wanted, facts):
+        wanted = {key: k for key, k in wanted.items() if "status" not in facts[key[0]]}
+        limit = self.machine.available_bytes() // 2
+        for (name, _), lost in self.crew.summon(wanted, block.threads, limit).items():
+            facts[name] |= lost.facts
+
+    def _learn(self, block, name, kernel, replicate, reply, steady_s):
+        specialisation = kernel.operation, name, block.case.dtype
+        cell = None if name == TWIN else block.key(name)
+        self.ledger.book(specialisation, cell, (name, replicate), reply, steady_s)

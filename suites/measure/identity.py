@@ -1,0 +1,68 @@
+"""What a cell's result depends on, as one hash: where it changed, the cell is measured again."""
+
+import hashlib
+import inspect
+import sys
+from importlib import metadata
+
+from convgrad.results.schema import AGAINST
+from convgrad.suites.machine import facts
+from convgrad.suites.measure.admission import kernel_of
+
+_MACHINE = ("cpu", "code_name", "usable_cores", "huge_pages", "python")
+_LIBRARIES = ("numpy", "numba", "llvmlite", "scipy")
+
+
+class Identities:
+    """Hashes of cells on this machine, with the libraries that are installed.
+
+    Parameters
+    ----------
+    against : Path, optional
+        Folder of the other version of the kernels.
+    """
+
+    def __init__(self, against=None):
+        self.against = against
+        told = facts.describe()
+        self.machine = [f"{name}={told.get(name)}" for name in _MACHINE]
+        self.distributions = metadata.packages_distributions()
+        self.versions = {
+            name.lower(): metadata.version(name)
+            for names in self.distributions.values()
+            for name in names
+        }
+
+    def of(self, block, name):
+        """Hash kernel source, case, threads, cache mode, library versions and machine."""
+        kernel = kernel_of(block, name)
+        needs = [f"{library}={self.versions.get(library)}" for library in self._libraries(kernel)]
+        parts = [*block.key(name).values(), block.case.data, *needs, *self.machine]
+        if name.endswith(AGAINST):
+            sources = [path.read_text() for path in sorted(self.against.rglob("*.py"))]
+        else:
+            sources = _sources(kernel.function)
+        text = "\0".join(map(str, [*parts, *sources]))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _libraries(self, kernel):
+        """Names, as on the index, of the libraries that a kernel may use."""
+        provided = [self.distributions.get(module, ()) for module in kernel.requires]
+        names = [name.lower() for names in provided for name in names]
+        return [*_LIBRARIES, *["numba-cuda"] * (kernel.device == "cuda"), *names]
+
+
+def _sources(function):
+    """Source of a kernel's module, and of modules of the same package that it builds upon."""
+    package = function.__module__.rpartition(".")[0]
+    found, new = set(), {function.__module__}
+    while new:
+        found |= new
+        values = [value for name in new for value in vars(sys.modules[name]).values()]
+        names = {str(getattr(value, "__module__", None)) for value in values}
+        new = {name for name in names if package and name.startswith(f"{package}.")} - found
+    for name in sorted(found):
+        try:
+            yield inspect.getsource(sys.modules[name])
+        except (OSError, TypeError):  # typed in by hand: there is no file
+            yield name

@@ -1,0 +1,319 @@
+"""One pytest session: its blocks, its engine, and the run folder that it fills."""
+
+import collections
+import dataclasses
+import os
+import shutil
+import sys
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from convgrad.results.report import write_report
+from convgrad.results.schema import AGAINST, SAMPLE_COLUMNS
+from convgrad.results.store import CannotWrite, Run
+from convgrad.suites import against
+from convgrad.suites.machine import environment, facts
+from convgrad.suites.machine.roofs import highest
+from convgrad.suites.measure.engine import Engine
+from convgrad.suites.measure.identity import Identities
+from convgrad.suites.measure.settings import PRESETS
+from convgrad.suites.options import SELECTIONS
+from convgrad.suites.recording import key_of, new_folder, recall, reopen, seconds_by_cell
+from convgrad.suites.workers.crew import Crew
+from convgrad.suites.workers.process import Lost
+
+MACHINE = SimpleNamespace(
+    usable_cores=environment.usable_cores,
+    available_bytes=environment.available_bytes,
+    steal_ticks=facts.steal_ticks,
+    last_level_cache_bytes=facts.last_level_cache_bytes,
+)
+
+
+class Session:
+    """A pytest plugin: the session's engine and run folder, and the blocks of its tests.
+
+    Parameters
+    ----------
+    config : pytest.Config
+    """
+
+    def __init__(self, config):
+        self.config = config
+        option = config.getoption
+        self.checking = option("benchmark_disable") and not option("benchmark_enable")
+        self.settings = PRESETS[option("preset")]
+        self.blocks, self.cells, self.suite_of, self.deadlines = {}, {}, {}, {}
+        self.engine = self.run = self.folder = self.crew = self.scratch = None
+        self.taken_out, self.given_up = {}, False
+        if not (self.checking or option("collectonly") or option("benchmark_skip")):
+            self.folder = Path(option("resume") or option("out") or new_folder())
+
+    def blocks_of(self, suite):
+        """Blocks of one suite, as the options select them."""
+        option = self.config.getoption
+        if option("operation") and suite.operation not in option("operation"):
+            return []
+        blocks = suite.blocks(
+            option("preset"),
+            cores=environment.usable_cores(),
+            dtypes=option("dtype"),
+            threads=[int(n) for n in option("threads")],
+            caches=option("cache"),
+            small_bytes=facts.last_level_cache_bytes(),
+            kernel_filter=self._wants,
+        )
+        if option("against"):
+            blocks = [
+                dataclasses.replace(b, kernels=(*b.kernels, *(n + AGAINST for n in b.kernels)))
+                for b in blocks
+            ]
+        return blocks
+
+    def _wants(self, kernel):
+        return all(
+            not chosen or getattr(kernel, name) in chosen
+            for name, chosen in (
+                ("name", self.config.getoption("kernel")),
+                ("family", self.config.getoption("family")),
+                ("device", self.config.getoption("device")),
+            )
+        )
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items):
+        """Sort cells into blocks, small cases first, and workers' cases side by side."""
+        cells = [item for item in items if "cell" in item.keywords]
+        suites = list(dict.fromkeys(item.path for item in cells))
+        cells.sort(key=lambda item: (suites.index(item.path), *_order(_block(item))))
+        items[:] = [item for item in items if "cell" not in item.keywords] + cells
+
+    def pytest_collection_finish(self, session):
+        """Know which kernels compete in each block, and open the run folder."""
+        competitors = collections.defaultdict(list)
+        for item in session.items:
+            if "cell" in item.keywords:
+                competitors[_block(item)].append(_kernel(item))
+                self.suite_of[_block(item)] = item.path
+        self.blocks = {
+            block: dataclasses.replace(block, kernels=tuple(names))
+            for block, names in competitors.items()
+        }
+        if not self.blocks:
+            return
+        try:
+            self._set_up()
+        except (OSError, ValueError, Lost) as error:
+            self._tear_down()
+            raise pytest.UsageError(str(error)) from None
+
+    def _set_up(self):
+        option = self.config.getoption
+        self.scratch = Path(tempfile.mkdtemp(prefix="convgrad-"))
+        other = self.scratch / "against" if option("against") else None
+        if other:
+            against.unpack(option("against"), other)
+        identities = Identities(other)
+        first_process = self._open_run(identities)
+        self.crew = Crew(self._environment, option("import"), other, self.settings.hang_s)
+        self.engine = Engine(
+            self.settings,
+            self.run,
+            self.crew,
+            MACHINE,
+            self.scratch,
+            identify=identities.of,
+            first_process=first_process,
+            progress=self.report,
+        )
+        if self.run and not self.run.info.get("roofs"):
+            self._describe()
+        if self.run:
+            self.engine.compile([block for block in self.blocks if self._missing(block)])
+
+    def _environment(self, threads):
+        """Environment of a process: thread counts set, nothing that holds a peer back.
+
+        Compiled code goes to a cache with which the run begins empty.
+        """
+        fair, self.taken_out = environment.fair_environment(
+            os.environ, threads, keep=self.config.getoption("keep_environment")
+        )
+        return fair | {"NUMBA_CACHE_DIR": str(self.scratch / "numba")}
+
+    def _open_run(self, identities):
+        """Open the run folder; returns the number of the first process in it from now on."""
+        if self.folder is None:
+            return 0
+        option = self.config.getoption
+        if option("resume"):
+            self.run = reopen(self.folder)
+            self.cells, first_process = recall(self.run, self.blocks.values(), identities)
+            self.run.update(state="running")
+            return first_process
+        start = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        self.run = Run.create(
+            self.folder, preset=option("preset"), options=self._options(), start=start
+        )
+        return 0
+
+    def _options(self):
+        """What was asked for, in the words of the `convgrad run` that does the same."""
+        suites = list(dict.fromkeys(p.stem.removeprefix("bench_") for p in self.suite_of.values()))
+        names = ("preset", "keep_environment", "against", *SELECTIONS)
+        return {"suites": suites} | {name: self.config.getoption(name) for name in names}
+
+    def _describe(self):
+        roofs = self._measure_roofs()
+        self.run.update(
+            machine=facts.describe(),
+            libraries=facts.libraries(),
+            environment_taken_out=self.taken_out,
+            call_overhead_s=self.crew.once(None, 1, None, "overhead"),
+            roofs=roofs,
+        )
+
+    def _measure_roofs(self):
+        """Roofs of this run's dtypes and threads, no lower than what was measured before."""
+        dtypes = sorted({block.case.dtype for block in self.blocks})
+        threads = sorted({block.threads for block in self.blocks}, reverse=True)
+        before = {(roof["dtype"], roof["threads"]): roof for roof in self.run.info.get("roofs", [])}
+        return [
+            highest(roof, before.pop((roof["dtype"], roof["threads"]), roof))
+            for roof in self.engine.roofs(threads, dtypes)
+        ] + list(before.values())
+
+    def report(self, text):
+        """Pass a line of text on to whoever shows progress."""
+        if display := self.config.pluginmanager.get_plugin("convgrad-display"):
+            total = sum(len(block.kernels) for block in self.blocks.values())
+            display.show(text, len(self.cells), total, self.engine.deadline - time.monotonic())
+
+    def measured(self, item):
+        """Facts and samples of a test's cell, measuring its block if nobody has.
+
+        Returns
+        -------
+        fact : dict
+        seconds : list of float
+            One a sample, of one call.
+        """
+        block = self.blocks[_block(item)]
+        missing = self._missing(block)
+        if _kernel(item) in missing:
+            # what is missing is measured together with what it is compared to
+            names = tuple(n for n in block.kernels if n in missing or n == block.baseline)
+            self._measure(dataclasses.replace(block, kernels=names), item.path)
+        return self.cells[key_of(block, _kernel(item))]
+
+    def _missing(self, block):
+        return {name for name in block.kernels if key_of(block, name) not in self.cells}
+
+    def _measure(self, block, suite):
+        try:
+            if self.checking:
+                found, samples = self.engine.check(block), []
+            else:
+                found, samples = self.engine.measure(block, *self._time_for(suite))
+        except CannotWrite as error:  # no cell to come could be kept either
+            self.given_up = True
+            pytest.exit(str(error), pytest.ExitCode.INTERNAL_ERROR)
+        seconds = seconds_by_cell(pd.DataFrame(samples, columns=SAMPLE_COLUMNS))
+        for kernel, fact in found.items():
+            key = key_of(block, kernel)
+            before = self.cells[key][1] if key in self.cells else []
+            self.cells[key] = fact, before + seconds.get(key, [])
+
+    def _time_for(self, suite):
+        """Deadline of a suite, and how many of its blocks have yet to be measured.
+
+        Each suite gets time by the number of its blocks, and what earlier ones left over: where
+        time is short, the largest cases of every suite are left out, not the last suites.
+        """
+        waiting = [
+            self.suite_of[declared]
+            for declared, block in self.blocks.items()
+            if self._missing(block)
+        ]
+        own = waiting.count(suite)
+        if suite not in self.deadlines:
+            now = time.monotonic()
+            self.deadlines[suite] = now + (self.engine.deadline - now) * own / len(waiting)
+        return self.deadlines[suite], own
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session, exitstatus):
+        """Write tables, plots and report of whatever was measured; leave nothing behind."""
+        whole = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        try:
+            with self._giving_up(session):
+                if self.engine and self.run and not self.given_up:
+                    self._finish(whole)
+            with self._giving_up(session):  # pytest-benchmark writes its JSON
+                yield
+        finally:
+            self._tear_down()
+
+    @contextmanager
+    def _giving_up(self, session):
+        """End in one line, said once, if the disk is full, the folder gone or the like."""
+        try:
+            yield
+        except OSError as error:
+            if not self.given_up:
+                self.report_error(str(error))
+            self.given_up = True
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+
+    def report_error(self, text):
+        """Pass an error of the run itself on to whoever shows errors."""
+        if display := self.config.pluginmanager.get_plugin("convgrad-display"):
+            display.errors.append(text)
+        else:
+            print(f"convgrad: {text}", file=sys.stderr)
+
+    def _finish(self, whole):
+        if whole:
+            # Once more: a roof is a maximum, and the machine may have had a bad minute before.
+            with suppress(Lost):
+                self.run.update(roofs=self._measure_roofs())
+        total = self.settings.budget_s + time.monotonic() - self.engine.deadline
+        self.run.update(
+            state="finished" if whole else "interrupted",
+            end=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            pools=self.engine.checks.pools,
+            time_spent={**self.engine.spent, "total": total},
+        )
+        self.crew.close()
+        self.report("tables, plots and report")
+        start = time.monotonic()
+        write_report(self.run)
+        self.run.update(report_s=time.monotonic() - start)
+        if display := self.config.pluginmanager.get_plugin("convgrad-display"):
+            display.finished(self.run)
+
+    def _tear_down(self):
+        if self.crew:
+            self.crew.close()
+        if self.run:
+            self.run.close()
+        if self.scratch:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def _block(item):
+    return item.get_closest_marker("cell").args[0]
+
+
+def _kernel(item):
+    return item.get_closest_marker("cell").args[1]
+
+
+def _order(block):
+    return block.threads, block.cache != "warm", block.case.flops, block.case.label

@@ -1,0 +1,78 @@
+"""What is right at a case: reference and error bounds, computed once for all its kernels."""
+
+import os
+
+import numpy as np
+
+from convgrad.kernels.data import Missing
+from convgrad.kernels.operation import error_ratio
+
+
+def judge(case, seed, algorithms, folder):
+    """Compute reference and bounds of a case into files, for all its kernels to be held to.
+
+    Returns
+    -------
+    dict
+        ``reference``: path; ``bounds``: path by algorithm; or ``status`` and ``detail``; or
+        ``unwritable``, a sentence, where the folder has no room for them.
+    """
+    try:
+        arguments = case.inputs(seed)
+    except Missing as missing:
+        return {"status": "unavailable", "detail": str(missing)}
+    definition = case.definition
+    paths = {"reference": os.path.join(folder, "reference.npy"), "bounds": {}}
+    reference = definition.reference(*arguments.arrays, **arguments.options)
+    try:
+        np.save(paths["reference"], reference)
+        for algorithm in algorithms:
+            paths["bounds"][algorithm] = os.path.join(folder, f"bound-{algorithm}.npy")
+            bound = definition.bound(algorithm, *arguments.arrays, **arguments.options)
+            np.save(paths["bounds"][algorithm], bound)
+    except OSError as error:
+        return {"unwritable": f"scratch folder: cannot write to {folder} ({error})"}
+    return paths
+
+
+class Judgement:
+    """Reference and bound for one algorithm, read from the files of `judge`."""
+
+    def __init__(self, paths, algorithm):
+        self.reference = np.load(paths["reference"], mmap_mode="r")
+        bound = np.load(paths["bounds"][algorithm], mmap_mode="r")
+        self.bound = np.broadcast_to(bound, self.reference.shape)
+
+    def probe(self, output, random):
+        """Error over bound at a few elements: cheap enough for every sample."""
+        at = random.integers(self.reference.size, size=16)
+        return error_ratio(
+            np.asarray(output).flat[at], self.reference.flat[at], self.bound.flat[at]
+        )
+
+    def verdict(self, output, dtype):
+        """Judge a whole output.
+
+        Returns
+        -------
+        dict
+            ``error_ratio``, the worst error over its bound; ``relative_error``, the largest error
+            over the largest element; and ``status``, ``detail`` if it is wrong.
+        """
+        if not isinstance(output, np.ndarray):
+            return wrong(f"returned {type(output).__name__}, not an array")
+        if output.shape != self.reference.shape or output.dtype != dtype:
+            return wrong(
+                f"returned {output.dtype} {output.shape}, not {dtype} {self.reference.shape}"
+            )
+        ratio = error_ratio(output, self.reference, self.bound)
+        if ratio > 1:
+            return {**wrong(f"error of {ratio:.3g} times the bound"), "error_ratio": ratio}
+        largest = float(np.max(np.abs(self.reference), initial=0)) or 1.0
+        error = float(np.max(np.abs(output - self.reference), initial=0))
+        return {"error_ratio": ratio, "relative_error": error / largest}
+
+
+def wrong(detail):
+    """Facts of a cell whose kernel does not compute what it should."""
+    return {"status": "wrong", "detail": detail}

@@ -1,0 +1,226 @@
+"""What runs in a worker process: one kernel, the case it is measured at, and nothing else."""
+
+import contextlib
+import gc
+import time
+from itertools import cycle, islice
+
+import numpy as np
+from numba.core import event
+
+from convgrad.kernels import registry
+from convgrad.kernels.data import Missing
+from convgrad.suites.machine import facts, roofs, spin
+from convgrad.suites.workers import memory
+from convgrad.suites.workers.judge import Judgement, judge, wrong
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
+KEPT_BYTES = 32 * 2**20
+"""Inputs above this are laid out anew only every few rounds: the copy costs more than a sample."""
+
+
+class Worker:
+    """One kernel and the case that it is measured at.
+
+    Inputs are copies of a kept master, made anew for every sample at an address that chance
+    decides: where arrays lie can change a kernel's time by a third for as long as they lie there
+    (after Curtsinger and Berger, 2013). The sign of one argument flips between the untimed and the
+    timed calls of a sample, in place, and the sign of the result has to follow: an implementation
+    that remembers results is found out.
+    """
+
+    def __init__(self, operation, name):
+        self.kernel = registry.get(operation, name)
+        self.definition = registry.operation(operation)
+        self.random = np.random.default_rng()
+        self.unload()
+
+    def unload(self):
+        """Let go of the case and of everything made for it."""
+        self.master = self.sets = self.ballast = self.output = self.judgement = None
+        self.sign, self.reused = 1, 0
+
+    def load(self, case, seed, rotation_bytes=0):
+        """Make the master inputs; returns what there is to know before the first call.
+
+        With ``rotation_bytes``, calls rotate through copies of the inputs that take at least as
+        much: none of them is found in a cache.
+        """
+        self.unload()
+        try:
+            arguments = case.inputs(seed)
+        except Missing as missing:
+            return {"status": "unavailable", "detail": str(missing)}
+        if reason := self.kernel.why_not_bound(arguments):
+            return {"status": "unsupported", "detail": reason}
+        self.master = arguments
+        self.copies = 1 + rotation_bytes // sum(array.nbytes for array in arguments.arrays)
+        self.odd = list(self.definition.shapes(**dict(case.sizes))[0]).index(self.definition.odd)
+        return {"workspace_bytes": self.kernel.workspace_bytes(arguments)}
+
+    def lay_out(self):
+        """Make the inputs of the next sample."""
+        large = self.copies * sum(array.nbytes for array in self.master.arrays) > KEPT_BYTES
+        if large and self.sets is not None and self.reused < 3:
+            self.reused += 1
+            return
+        self.reused = 0
+        self.sets = self.ballast = None
+        self.ballast = np.empty(self.random.integers(1, 1 << 16), np.uint8)
+        arrays = self.master.arrays
+        self.sets = [[aligned_copy(array) for array in arrays] for _ in range(self.copies)]
+        self.sign = 1
+
+    def flip(self):
+        """Change the sign of the argument that the result is odd in, where it lies."""
+        for inputs in self.sets:
+            np.negative(inputs[self.odd], out=inputs[self.odd])
+        self.sign = -self.sign
+
+    def call(self):
+        return self.kernel.function(*self.sets[-1], **self.master.options)
+
+    def check(self, judgement, again=True):
+        """Make the first call, compare it with the reference, and time a second call.
+
+        Parameters
+        ----------
+        judgement : dict
+            Paths, as `judge.judge` gives them.
+        again : bool
+            Whether there is a second call.
+
+        Returns
+        -------
+        dict
+            ``first_s`` and ``second_s``, the calls' seconds; ``compiled``, whether the first one
+            compiled; ``error_ratio``, ``relative_error``; and ``status``, ``detail`` if the result
+            is wrong.
+        """
+        self.judgement = Judgement(judgement, self.kernel.algorithm)
+        self.lay_out()
+        with event.install_recorder("numba:compile") as compiled:
+            first = self.timed_call()
+        verdict = self.verify()
+        if "status" in verdict:
+            return verdict
+        verdict |= {"first_s": first, "compiled": bool(compiled.buffer)}
+        if not again:
+            return verdict
+        self.flip()
+        return verdict | {"second_s": self.timed_call()}
+
+    def try_out(self, case, seed):
+        """Time two calls at a small case; returns as `check`, unchecked."""
+        refusal = self.load(case, seed)
+        if "status" in refusal:
+            return refusal
+        self.lay_out()
+        with event.install_recorder("numba:compile") as compiled:
+            first = self.timed_call()
+        second = self.timed_call()
+        self.unload()
+        return {"first_s": first, "second_s": second, "compiled": bool(compiled.buffer)}
+
+    def timed_call(self):
+        """Call once and keep the output; returns seconds."""
+        start = time.perf_counter_ns()
+        self.output = self.call()
+        return (time.perf_counter_ns() - start) / 1e9
+
+    def sample(self, loops):
+        """Time ``loops`` calls on new inputs after one untimed call.
+
+        Returns
+        -------
+        (int, int, bool) or dict
+            Wall and CPU time in ns, and whether something was compiled meanwhile; status and
+            detail where the last output is visibly wrong.
+        """
+        self.lay_out()
+        if isinstance(self.output, np.ndarray) and self.output.flags.writeable:
+            self.output.fill(np.nan)  # a kernel that hands out its last result is found out
+        result = self.call()
+        self.flip()
+        function, options = self.kernel.function, self.master.options
+        gc.disable()
+        with event.install_recorder("numba:compile") as compiled:
+            cpu = time.process_time_ns()
+            start = time.perf_counter_ns()
+            for inputs in islice(cycle(self.sets), loops):
+                result = function(*inputs, **options)
+            wall = time.perf_counter_ns() - start
+            cpu = time.process_time_ns() - cpu
+        gc.enable()
+        self.output = result
+        if self.judgement.probe(self.sign * np.asarray(result), self.random) > 1:
+            return wrong("a timed call did not compute its result")
+        return wall, cpu, bool(compiled.buffer)
+
+    def verify(self):
+        """Judge the last output, and whether the inputs are what they were."""
+        if not isinstance(self.output, np.ndarray):
+            return self.judgement.verdict(self.output, self.master.dtype)
+        for inputs in self.sets:
+            for i, (array, master) in enumerate(zip(inputs, self.master.arrays)):
+                if not np.array_equal(array, self.sign * master if i == self.odd else master):
+                    return wrong("changed its inputs")
+        signed = self.output if self.sign == 1 else -self.output
+        return self.judgement.verdict(signed, self.master.dtype)
+
+    def weigh(self, case, seed):
+        """Measure the peak memory of a call: in a process that has done nothing else."""
+        arguments = case.inputs(seed)
+        function = self.kernel.function
+        return {
+            "peak_bytes": memory.peak_bytes(
+                lambda: function(*arguments.arrays, **arguments.options)
+            )
+        }
+
+
+def aligned_copy(array):
+    """Copy an array into memory of its own that starts at a cache line."""
+    buffer = np.empty(array.nbytes + ALIGNMENT, np.uint8)
+    start = -buffer.ctypes.data % ALIGNMENT
+    copy = buffer[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def serve(connection, operation, kernel):
+    """Answer requests ``(method, arguments)`` until the connection closes.
+
+    Without a kernel there are only the methods that need none.
+    """
+    methods = {
+        "judge": judge,
+        "roof": roofs.measure,
+        "spin": spin.spin,
+        "overhead": spin.call_overhead_s,
+        "pools": facts.thread_pools,
+    }
+    if kernel is not None:
+        worker = Worker(operation, kernel)
+        names = ("load", "try_out", "check", "sample", "verify", "unload", "weigh")
+        methods |= {name: getattr(worker, name) for name in names}
+    with contextlib.suppress(EOFError):
+        while True:
+            method, arguments = connection.recv()
+            try:
+                reply = methods[method](*arguments)
+            except Exception as error:
+                reply = _told(error)
+            connection.send(reply)
+
+
+def _told(error):
+    """An exception as facts of a cell."""
+    text = f"{type(error).__name__}: {error}".splitlines()[0]
+    if isinstance(error, MemoryError) or any(sign in str(error) for sign in _LACKS_MEMORY):
+        return {"status": "out of memory", "detail": text}
+    return {"status": "crashed", "detail": text}
+
+
+_LACKS_MEMORY = ("DefaultCPUAllocator", "OutOfMemoryError", "bad_alloc")
+"""How torch and OpenCV say it, which raise no MemoryError."""
