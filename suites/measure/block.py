@@ -187,9 +187,14 @@ class Contender:
         self.sample_ns = settings.sample_s * 1e9
         # Powers of two, so that kernels of like speed are looped equally often.
         self.loops = 1 << max(0, math.ceil(math.log2(settings.sample_s / call_s)))
-        self.calibrated = self.loops == 1
-        share = settings.cell_s / settings.processes / (self.loops + 1) / call_s
-        self.rounds = int(np.clip(share, 1, settings.rounds * settings.looks))
+        self.calibrated = False  # one call too: the check may have timed it among others
+        self.share_s = settings.cell_s / settings.processes
+        self.most_rounds = settings.rounds * settings.looks
+
+    @property
+    def rounds(self):
+        """How many rounds its share of the time allows."""
+        return int(np.clip(self.share_s / (self.loops + 1) / self.call_s, 1, self.most_rounds))
 
     def sample(self):
         """Ask for one sample; the first time, until it is long enough.
@@ -200,6 +205,8 @@ class Contender:
         while not self.calibrated and wall < self.sample_ns:
             self.loops *= 2 if wall > self.sample_ns / 4 else 4
             wall, cpu = self._ask()
+        if not self.calibrated:
+            self.call_s = wall / self.loops / 1e9
         self.calibrated = True
         return wall, cpu
 

@@ -114,12 +114,14 @@ def test_a_bad_threshold_is_one_line(new_run, bad):
 def test_folders_that_cannot_be_read_are_one_line(new_run, tmp_path):
     good, bad = new_run("a", numpy=1e-3), new_run("b", numpy=1e-3)
     for name, content in (("samples.csv", "a,b\n"), ("journal.jsonl", "x\n"), ("run.json", "")):
+        whole = (bad / name).read_bytes()
         (bad / name).write_text(content)
         for runs in ((good, bad), (bad, good)):
             done = compare(*runs)
             assert done.exit_code == 2
             assert name in done.stderr
             assert done.stderr.count("\n") == 1
+        (bad / name).write_bytes(whole)
     done = compare(good, tmp_path / "missing")
     assert done.exit_code == 2
     assert "missing" in done.stderr

@@ -1,0 +1,1 @@
+"""What the measuring engine claims about itself, and the measurements behind each claim."""

@@ -1,0 +1,145 @@
+"""The certificate: every claim about the engine, and what was found here, as CSV and HTML."""
+
+import csv
+import tempfile
+import time
+from datetime import datetime
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+from rich.markup import escape as plain
+from rich.table import Table
+
+from convgrad.suites.certify.claims import Budget, measured
+from convgrad.suites.machine import facts
+
+COLUMNS = ("property", "how", "must be", "found", "holds")
+_WORDS = {True: "yes", False: "no", None: "not measured"}
+_COLORS = {True: "green", False: "bold red", None: "yellow"}
+
+
+def certify(claims, quick, folder, console):
+    """Measure claims one after the other, and write ``certificate.csv`` and ``certificate.html``.
+
+    Parameters
+    ----------
+    claims : list of Claim
+    quick : bool
+        Whether fewer repetitions have to do.
+    folder : Path
+        Where the files go; it is made if need be.
+    console : rich.console.Console
+        Shows the progress and the table.
+
+    Returns
+    -------
+    bool
+        Whether no claim was refuted. One that could not be measured here is not.
+    """
+    left = 0 if quick else sum(claim.seconds for claim in claims)
+    if left:
+        console.print(f"{len(claims)} claims, about {_duration(left)}")
+    outcomes = []
+    for claim in claims:
+        outcomes.append(_shown(claim, quick, left, console))
+        left = max(left - claim.seconds, 0)
+    rows = [
+        (claim.name, claim.how, claim.must_be, outcome.found, _WORDS[outcome.holds])
+        for claim, outcome in zip(claims, outcomes)
+    ]
+    write(rows, folder)
+    table = Table("property", "must be", "found", "holds")
+    for claim, outcome in zip(claims, outcomes):
+        color, word = _COLORS[outcome.holds], _WORDS[outcome.holds]
+        texts = (claim.name, claim.must_be, outcome.found)
+        table.add_row(*map(plain, texts), f"[{color}]{word}[/]")
+    console.print(table)
+    console.print(f"wrote {folder / 'certificate.html'}")
+    return all(outcome.holds is not False for outcome in outcomes)
+
+
+def write(rows, folder):
+    """Write rows of `COLUMNS` as ``certificate.csv`` and as a page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "certificate.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+    (folder / "certificate.html").write_text(_page(rows), encoding="utf-8")
+
+
+def _shown(claim, quick, left, console):
+    """Outcome of a claim, with a line while it is measured and one after that."""
+    start = time.monotonic()
+    with console.status("") as status, tempfile.TemporaryDirectory() as scratch:
+
+        def progress(text):
+            elapsed = time.monotonic() - start
+            rest = f", {_duration(left - elapsed)} left" if left > elapsed else ""
+            status.update(f"{claim.name}: {text} ({_duration(elapsed)}{rest})")
+
+        progress("")
+        outcome = measured(claim, Budget(quick, Path(scratch), progress))
+    elapsed, color = _duration(time.monotonic() - start), _COLORS[outcome.holds]
+    word = {True: "holds", False: "does not hold", None: "not measured"}[outcome.holds]
+    console.print(f"[{color}]{word}[/] {claim.name} ({elapsed})", highlight=False)
+    return outcome
+
+
+def _duration(seconds):
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _page(rows):
+    """Return a page that needs no other file, on which a phone shows a claim below the other."""
+    heads = "".join(f"<th>{name}</th>" for name in COLUMNS)
+    body = "\n".join(
+        f'<tr class="{row[-1].split()[0]}">'
+        + "".join(f'<td data-name="{name}">{escape(text)}</td>' for name, text in zip(COLUMNS, row))
+        + "</tr>"
+        for row in rows
+    )
+    date = datetime.now().astimezone().isoformat(" ", "minutes")
+    counts = ", ".join(
+        f"{count} {word}"
+        for holds, word in ((True, "hold"), (False, "do not"), (None, "could not be measured"))
+        if (count := sum(row[-1] == _WORDS[holds] for row in rows))
+    )
+    css = files("convgrad.results").joinpath("report.css").read_text(encoding="utf-8")
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>convgrad: certificate</title>
+<style>{css}{_CSS}</style>
+</head>
+<body>
+<header><h1>What the measuring engine is known to do</h1>
+<p>{escape(_machine())} · {date}</p><p>Of {len(rows)} claims, {counts}.</p></header>
+<main><table><thead><tr>{heads}</tr></thead>
+<tbody>
+{body}
+</tbody></table></main>
+</body>
+</html>
+"""
+
+
+_CSS = """
+td:first-child, td:last-child { font-weight: 600; }
+.no td:last-child { color: #d13a2a; }
+@media (max-width: 700px) {
+  thead { display: none; }
+  tr { display: block; padding: .6rem 0; border-bottom: 1px solid var(--line); }
+  td { display: grid; grid-template-columns: 5rem 1fr; border: 0; }
+  td::before { content: attr(data-name); color: var(--muted); font-weight: 400; }
+}
+"""
+
+
+def _machine():
+    told = facts.describe()
+    cores = told.get("usable_cores")
+    parts = [told.get("cpu"), cores and f"{cores} cores", told.get("os"), told.get("python")]
+    return ", ".join(str(part) for part in parts if part)
