@@ -149,7 +149,7 @@ def doctor():
 
 @app.command()
 def certify(
-    quick: Annotated[bool, typer.Option("--quick", help="A minute, on a fake clock.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Half a minute, no timing.")] = False,
     out: Annotated[Path, typer.Option(help="Folder of the certificate.")] = Path(
         "results/certificate"
     ),

@@ -28,7 +28,8 @@ def certify(claims, quick, folder, console):
     quick : bool
         Whether fewer repetitions have to do.
     folder : Path
-        Where the files go; it is made if need be.
+        Where the files go; it is made if need be. Of a certificate that is there, the other claims
+        are kept.
     console : rich.console.Console
         Shows the progress and the table.
 
@@ -40,15 +41,14 @@ def certify(claims, quick, folder, console):
     left = 0 if quick else sum(claim.seconds for claim in claims)
     if left:
         console.print(f"{len(claims)} claims, about {_duration(left)}")
-    outcomes = []
+    outcomes, rows = [], _rows(folder)
     for claim in claims:
-        outcomes.append(_shown(claim, quick, left, console))
+        outcome = _shown(claim, quick, left, console)
+        outcomes.append(outcome)
+        row = claim.name, claim.how, claim.must_be, outcome.found, _WORDS[outcome.holds]
+        rows[claim.name, claim.how] = row
+        write(list(rows.values()), folder)  # as it goes: nothing measured is lost
         left = max(left - claim.seconds, 0)
-    rows = [
-        (claim.name, claim.how, claim.must_be, outcome.found, _WORDS[outcome.holds])
-        for claim, outcome in zip(claims, outcomes)
-    ]
-    write(rows, folder)
     table = Table("property", "must be", "found", "holds")
     for claim, outcome in zip(claims, outcomes):
         color, word = _COLORS[outcome.holds], _WORDS[outcome.holds]
@@ -57,6 +57,15 @@ def certify(claims, quick, folder, console):
     console.print(table)
     console.print(f"wrote {folder / 'certificate.html'}")
     return all(outcome.holds is not False for outcome in outcomes)
+
+
+def _rows(folder):
+    """Rows of the certificate that is there, by property and how it is measured."""
+    path = folder / "certificate.csv"
+    if not path.exists():
+        return {}
+    with open(path, newline="", encoding="utf-8") as file:
+        return {tuple(row[:2]): tuple(row) for row in list(csv.reader(file))[1:]}
 
 
 def write(rows, folder):
@@ -81,7 +90,9 @@ def _shown(claim, quick, left, console):
         outcome = measured(claim, Budget(quick, Path(scratch), progress))
     elapsed, color = _duration(time.monotonic() - start), _COLORS[outcome.holds]
     word = {True: "holds", False: "does not hold", None: "not measured"}[outcome.holds]
-    console.print(f"[{color}]{word}[/] {claim.name} ({elapsed})", highlight=False)
+    console.print(
+        f"[{color}]{word}[/] {claim.name} ({elapsed}): {plain(outcome.found)}", highlight=False
+    )
     return outcome
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-MODULES = ("simulated", "timing", "memory", "correctness", "faults")
+MODULES = ("simulated", "timing", "memory", "correctness", "faults", "kept")
 """Modules beside this one; each has ``CLAIMS``, a list of `Claim`."""
 
 

@@ -86,7 +86,8 @@ class Engine:
             for count in threads:
                 for dtype in dtypes:
                     self.progress(f"roof of {dtype}, {count} threads")
-                    found.append(self.crew.once(None, count, None, "roof", dtype, count))
+                    arguments = dtype, count, self.settings.roof_s
+                    found.append(self.crew.once(None, count, None, "roof", *arguments))
         return found
 
     def compile(self, blocks):

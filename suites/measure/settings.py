@@ -26,6 +26,8 @@ class Settings:
         A sample lasts at least this long; calls are repeated in a loop to reach it.
     median_precision, ratio_precision : float
         Half-widths of the intervals, relative, at which a kernel needs no more rounds.
+    roof_s : float
+        For measuring what the machine can do at most, for each dtype and number of threads.
     hang_s : float
         A worker that has not answered by then is given up.
     """
@@ -39,11 +41,14 @@ class Settings:
     sample_s: float = 0.02
     median_precision: float = 0.03
     ratio_precision: float = 0.02
+    roof_s: float = 0.6
     hang_s: float = 60.0
 
 
 PRESETS = {
-    "smoke": Settings(budget_s=40, cell_s=0.5, slowest_call_s=0.05, processes=1, rounds=6, looks=1),
+    "smoke": Settings(
+        budget_s=40, cell_s=0.5, slowest_call_s=0.05, processes=1, rounds=6, looks=1, roof_s=0.2
+    ),
     "laptop": Settings(
         budget_s=510, cell_s=0.6, slowest_call_s=0.15, processes=3, rounds=3, looks=4
     ),

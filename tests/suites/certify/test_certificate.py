@@ -85,6 +85,12 @@ def test_only(certify):
     assert [row[0] for row in rows[1:]] == ["good", "slow"]
 
 
+def test_other_claims_of_an_earlier_certificate_are_kept(certify):
+    certify([BAD, GOOD])
+    _, _, rows = certify([planted("bad", Outcome("2 %", True)), GOOD], "--only", "bad")
+    assert [(row[0], row[3]) for row in rows[1:]] == [("bad", "2 %"), ("good", "3 %")]
+
+
 def test_unknown_claim(certify):
     status, output, _ = certify([GOOD, BAD], "--only", "best")
     assert status == 2
