@@ -91,11 +91,11 @@ class Contest:
         """
         before = len(self.samples)
         names = self.wanting()
-        for process in range(len(self.teams)):
-            orders = williams_orders(len(names), self.random)
-            for number in range(self.settings.rounds):
-                order = orders[number % len(orders)]
-                self._round(process, [names[index] for index in order])
+        orders = [williams_orders(len(names), self.random) for _ in self.teams]
+        # Processes take turns: what lasts for seconds is to hit all of them alike.
+        for number in range(self.settings.rounds):
+            for process, own in enumerate(orders):
+                self._round(process, [names[index] for index in own[number % len(own)]])
         return self.samples[before:]
 
     def wanting(self):

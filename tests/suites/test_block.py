@@ -155,7 +155,7 @@ def test_lost_contender_costs_only_itself():
     contest = hold(teams)
     assert {name: lost.status for name, lost in contest.lost.items()} == {"dies": "crashed"}
     assert counts(contest)["base"] == SETTINGS.processes * SETTINGS.rounds
-    assert counts(contest)["dies"] == 3
+    assert counts(contest)["dies"] == 3 * SETTINGS.processes  # one is lost in its fourth round
     assert "dies" not in contest.wanting()
 
 
