@@ -14,7 +14,7 @@ from rich.table import Table
 from convgrad.suites.certify.claims import Budget, measured
 from convgrad.suites.machine import facts
 
-COLUMNS = ("property", "how", "must be", "found", "holds")
+COLUMNS = ("property", "how", "must be", "found", "measured", "holds")
 _WORDS = {True: "yes", False: "no", None: "not measured"}
 _COLORS = {True: "green", False: "bold red", None: "yellow"}
 
@@ -45,7 +45,8 @@ def certify(claims, quick, folder, console):
     for claim in claims:
         outcome = _shown(claim, quick, left, console)
         outcomes.append(outcome)
-        row = claim.name, claim.how, claim.must_be, outcome.found, _WORDS[outcome.holds]
+        date = datetime.now().astimezone().isoformat(" ", "minutes")
+        row = claim.name, claim.how, claim.must_be, outcome.found, date, _WORDS[outcome.holds]
         rows[claim.name, claim.how] = row
         write(list(rows.values()), folder)  # as it goes: nothing measured is lost
         left = max(left - claim.seconds, 0)
@@ -109,7 +110,6 @@ def _page(rows):
         + "</tr>"
         for row in rows
     )
-    date = datetime.now().astimezone().isoformat(" ", "minutes")
     counts = ", ".join(
         f"{count} {word}"
         for holds, word in ((True, "hold"), (False, "do not"), (None, "could not be measured"))
@@ -127,7 +127,7 @@ def _page(rows):
 </head>
 <body>
 <header><h1>What the measuring engine is known to do</h1>
-<p>{escape(_machine())} · {date}</p><p>Of {len(rows)} claims, {counts}.</p></header>
+<p>{escape(_machine())}</p><p>Of {len(rows)} claims, {counts}.</p></header>
 <main><table><thead><tr>{heads}</tr></thead>
 <tbody>
 {body}

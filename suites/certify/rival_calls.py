@@ -21,9 +21,8 @@ CALLS = {
 }
 """Case by kernel; a call takes some milliseconds, and allocates little beside its result.
 
-What allocates megabytes a call is no matter of the tool that times it, but of what the process
-allocated before: glibc gives memory back to the system or keeps it, and an FFT of 100,000 samples
-takes 2 ms where it is kept, and 4 ms where every call faults it in anew.
+What allocates megabytes a call depends on whether glibc keeps what was freed or gives it back to
+the system. Workers of the engine are told to keep it; the rivals are left alone, as they are used.
 """
 
 PROCESSES, VALUES, LOOPS = 3, 16, 8
