@@ -228,22 +228,12 @@ def register_operation(definition):
     return definition
 
 
-def discover(only=()):
-    """Import every module that declares kernels: ours, then those of the entry points.
-
-    Parameters
-    ----------
-    only : sequence of str, optional
-        Import these modules and, for good, nothing else: for a process that serves one kernel.
-    """
+def discover():
+    """Import every module that declares kernels: ours, then those of the entry points."""
     global _discovered
     if _discovered:
         return
     _discovered = True
-    if only:
-        for module in only:
-            importlib.import_module(module)
-        return
     package = importlib.import_module("convgrad.kernels")
     for folder in pkgutil.iter_modules(package.__path__):
         if folder.ispkg:

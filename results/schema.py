@@ -40,7 +40,6 @@ STATUSES = (
 FAILURES = ("wrong", "crashed", "timed out", "out of memory")
 """Statuses of a kernel that was tried and did not deliver; the others were never tried."""
 
-STATES = ("running", "interrupted", "finished")
 VERDICTS = ("faster", "slower", "same", "unresolved")
 FLAGS = (
     "single-shot",

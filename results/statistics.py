@@ -22,8 +22,8 @@ STOPPING = 0.4
 """Share of the admitted error that Student's t may commit; the rest is left to the stopping rule.
 
 A run that looks several times and stops where its interval is narrow stops too often where three
-processes agree by luck. Simulated with up to four looks and noise that lasts, the interval of 95 %
-covers 88 to 93 % then, and with this share 94 to 97 %.
+processes agree by luck, so that an interval of 95 % would cover less. `convgrad certify` simulates
+what this share leaves: at least 94 %, with up to four looks and noise that lasts.
 """
 
 

@@ -1,7 +1,3 @@
-import importlib
-import sys
-from types import ModuleType
-
 import numpy as np
 import pytest
 
@@ -209,18 +205,3 @@ def test_workspace_counts_result_and_temporaries():
     arguments = bind(np.ones(7, np.float32), np.ones(4, np.float32))
     assert plain.workspace_bytes(arguments) == 10 * 4
     assert costly.workspace_bytes(arguments) == 10 * 4 + 10 * 7 * 4
-
-
-def test_discover_only_imports_what_it_is_told(monkeypatch, tmp_path):
-    (tmp_path / "lonely_kernels.py").write_text("loaded = True\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(registry, "_discovered", False)
-    imported = []
-    real = importlib.import_module
-    monkeypatch.setattr(
-        importlib, "import_module", lambda name: imported.append(name) or real(name)
-    )
-    registry.discover(only=["lonely_kernels"])
-    registry.discover()
-    assert imported == ["lonely_kernels"]
-    assert isinstance(sys.modules.pop("lonely_kernels"), ModuleType)
