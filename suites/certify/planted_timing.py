@@ -14,6 +14,10 @@ BUSY = {"busy_100_us": 100e-6, "busy_1_ms": 1e-3, "busy_10_ms": 10e-3}
 """Names of kernels that take a known time, and their seconds."""
 
 
+_WORTH_SHARING = 100_000
+"""Samples, about 20 us of work: for less no kernel wakes its threads, as that costs as much."""
+
+
 @njit(cache=True)
 def _three_taps(signal, taps, result):
     a, b, c = taps
@@ -38,9 +42,10 @@ def three_taps(signal, taps, *, mode):
 
 @kernel("convolve", family="numba")
 def three_taps_by_all(signal, taps, *, mode):
-    """Convolve with 3 taps on all threads."""
+    """Convolve with 3 taps on all threads, where there is work for more than one."""
     result = np.empty(len(signal) - 2, signal.dtype)
-    _three_taps_by_all(signal, taps, result)
+    shared = len(signal) > _WORTH_SHARING
+    (_three_taps_by_all if shared else _three_taps)(signal, taps, result)
     return result
 
 

@@ -56,7 +56,7 @@ def peak_bytes(call):
     result = call()
     del result
     gc.collect()
-    _give_back_freed_memory()
+    give_back_freed_memory()
     try:
         (_PROC / "clear_refs").write_text(_RESET_HIGH_WATER)
     except OSError:
@@ -70,7 +70,7 @@ def peak_bytes(call):
     return max(risen, after - before, 0)
 
 
-def _give_back_freed_memory():
+def give_back_freed_memory():
     """Only glibc has to be asked; what it keeps would hide allocations that reuse it."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)

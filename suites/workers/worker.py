@@ -15,6 +15,8 @@ from convgrad.suites.workers import memory
 from convgrad.suites.workers.judge import Judgement, judge, wrong
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
+_PLACES = 1024
+"""Cache lines at which an input may begin: addresses repeat in caches every few kilobytes."""
 KEPT_BYTES = 32 * 2**20
 """Inputs above this are laid out anew only every few rounds: the copy costs more than a sample."""
 
@@ -37,7 +39,7 @@ class Worker:
 
     def unload(self):
         """Let go of the case and of everything made for it."""
-        self.master = self.sets = self.ballast = self.output = self.judgement = None
+        self.master = self.sets = self.output = self.judgement = None
         self.sign, self.reused = 1, 0
 
     def load(self, case, seed, rotation_bytes=0):
@@ -55,20 +57,21 @@ class Worker:
             return {"status": "unsupported", "detail": reason}
         self.master = arguments
         self.copies = 1 + rotation_bytes // sum(array.nbytes for array in arguments.arrays)
+        self.large = self.copies * sum(array.nbytes for array in arguments.arrays) > KEPT_BYTES
         self.odd = list(self.definition.shapes(**dict(case.sizes))[0]).index(self.definition.odd)
         return {"workspace_bytes": self.kernel.workspace_bytes(arguments)}
 
     def lay_out(self):
         """Make the inputs of the next sample."""
-        large = self.copies * sum(array.nbytes for array in self.master.arrays) > KEPT_BYTES
-        if large and self.sets is not None and self.reused < 3:
+        if self.large and self.sets is not None and self.reused < 3:
             self.reused += 1
             return
         self.reused = 0
-        self.sets = self.ballast = None
-        self.ballast = np.empty(self.random.integers(1, 1 << 16), np.uint8)
-        arrays = self.master.arrays
-        self.sets = [[aligned_copy(array) for array in arrays] for _ in range(self.copies)]
+        self.sets = None
+        self.sets = [
+            [aligned_copy(array, self.random.integers(_PLACES)) for array in self.master.arrays]
+            for _ in range(self.copies)
+        ]
         self.sign = 1
 
     def flip(self):
@@ -137,23 +140,30 @@ class Worker:
             Wall and CPU time in ns, and whether something was compiled meanwhile; status and
             detail where the last output is visibly wrong.
         """
-        self.lay_out()
         if isinstance(self.output, np.ndarray) and self.output.flags.writeable:
             self.output.fill(np.nan)  # a kernel that hands out its last result is found out
-        result = self.call()
+        # What a process lets go of is what it is given next. The old arrays stay until the end, so
+        # that others get their pages: where these lie decides how much of them a cache can hold.
+        kept = None if self.large else (self.sets, self.output)
+        self.output = None
+        self.lay_out()
+        self.call()
         self.flip()
-        function, options = self.kernel.function, self.master.options
+        function, options, sets = self.kernel.function, self.master.options, cycle(self.sets)
         gc.disable()
         with event.install_recorder("numba:compile") as compiled:
             cpu = time.process_time_ns()
             start = time.perf_counter_ns()
-            for inputs in islice(cycle(self.sets), loops):
-                result = function(*inputs, **options)
+            # A result is let go of at once: the next call finds its memory, as it did untimed.
+            for inputs in islice(sets, loops - 1):
+                function(*inputs, **options)
+            self.output = function(*next(sets), **options)
             wall = time.perf_counter_ns() - start
             cpu = time.process_time_ns() - cpu
         gc.enable()
-        self.output = result
-        if self.judgement.probe(self.sign * np.asarray(result), self.random) > 1:
+        del kept
+        memory.give_back_freed_memory()
+        if self.judgement.probe(self.sign * np.asarray(self.output), self.random) > 1:
             return wrong("a timed call did not compute its result")
         return wall, cpu, bool(compiled.buffer)
 
@@ -179,10 +189,10 @@ class Worker:
         }
 
 
-def aligned_copy(array):
-    """Copy an array into memory of its own that starts at a cache line."""
-    buffer = np.empty(array.nbytes + ALIGNMENT, np.uint8)
-    start = -buffer.ctypes.data % ALIGNMENT
+def aligned_copy(array, line=0):
+    """Copy an array into memory of its own, to the beginning of its so-many-th cache line."""
+    buffer = np.empty(array.nbytes + (line + 1) * ALIGNMENT, np.uint8)
+    start = -buffer.ctypes.data % ALIGNMENT + line * ALIGNMENT
     copy = buffer[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
     copy[...] = array
     return copy
