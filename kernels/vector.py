@@ -1,0 +1,374 @@
+"""The vocabulary of vectors: what a register holds, and what the processor does with it.
+
+Numba compiles loops over scalars, and LLVM makes vectors of the simple ones. A tile of sums that
+has to stay in registers does not survive that: such kernels say themselves what is a vector. A
+`Vector` is a value like any other in compiled code, with the operators ``+ - *``; a *tile* is a
+tuple of vectors, rows first.
+
+Arrays are seen flat, whatever their shape, and have to be C-contiguous: an index counts elements
+from the first. Nothing is checked. ``lanes`` and ``count`` have to be known when Numba compiles,
+as literals or global constants.
+"""
+
+import functools
+import operator
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic, models, overload, register_model
+
+
+@functools.cache
+def register_bytes():
+    """Bytes of the widest vector register that Numba compiles for: 64, 32 or 16.
+
+    LLVM itself is asked, by what it makes of a product: names and features of processors are many,
+    and ``NUMBA_CPU_NAME`` with ``NUMBA_CPU_FEATURES`` may hold Numba to another one than this.
+    """
+    module = ir.Module()
+    kind = ir.VectorType(ir.FloatType(), 16)
+    function = ir.Function(module, ir.FunctionType(kind, [kind, kind]), "product")
+    builder = ir.IRBuilder(function.append_basic_block())
+    builder.ret(builder.fmul(*function.args))
+    triple, cpu, features = cpu_target.target_context.codegen().magic_tuple()
+    target = llvm.Target.from_triple(triple)
+    machine = target.create_target_machine(cpu=cpu, features=features)
+    text = machine.emit_assembly(llvm.parse_assembly(str(module)))
+    return 64 if "zmm" in text else 32 if "ymm" in text else 16
+
+
+def lanes_of(dtype):
+    """Lanes of ``dtype`` in the widest vector register."""
+    return register_bytes() // np.dtype(dtype).itemsize
+
+
+class Vector(types.Type):
+    """So many lanes of one dtype; ``<16 x float>`` in LLVM."""
+
+    def __init__(self, dtype, lanes):
+        self.dtype, self.lanes = dtype, lanes
+        super().__init__(f"Vector({dtype}, {lanes})")
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, kind):
+        element = manager.lookup(kind.dtype).get_value_type()
+        super().__init__(manager, kind, ir.VectorType(element, kind.lanes))
+
+
+def _contract(builder, name, *values):
+    """Emit a floating-point operation that may be fused with its neighbours, no more."""
+    return getattr(builder, name)(*values, flags=("contract",))
+
+
+def _operation(floating, integral):
+    @intrinsic
+    def apply(typing, left, right):
+        if not isinstance(left, Vector) or left != right:
+            return None
+
+        def emit(context, builder, signature, arguments):
+            if isinstance(left.dtype, types.Float):
+                return _contract(builder, floating, *arguments)
+            return getattr(builder, integral)(*arguments)
+
+        return left(left, right), emit
+
+    def operate(left, right):
+        fits = isinstance(left, Vector) and left == right
+        return (lambda left, right: apply(left, right)) if fits else None
+
+    return operate
+
+
+overload(operator.add)(_operation("fadd", "add"))
+overload(operator.sub)(_operation("fsub", "sub"))
+overload(operator.mul)(_operation("fmul", "mul"))
+
+
+def _intrinsic(builder, name, kind, *values):
+    """Call an LLVM intrinsic that is overloaded by the types of its result and arguments."""
+    function = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(kind, [value.type for value in values]), name
+    )
+    return builder.call(function, values)
+
+
+def _suffix(kind):
+    """How LLVM names a vector type in the name of an intrinsic: ``v16f32``."""
+    prefix = "f" if isinstance(kind.dtype, types.Float) else "i"
+    return f"v{kind.lanes}{prefix}{kind.dtype.bitwidth}"
+
+
+def _address(context, builder, array_type, array, index):
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.gep(data, [index])
+
+
+def _vector_pointer(builder, context, kind, address):
+    return builder.bitcast(address, context.get_value_type(kind).as_pointer())
+
+
+def _first_lanes(context, builder, kind, count):
+    """Mask of the first ``count`` lanes."""
+    lanes = ir.VectorType(ir.IntType(64), kind.lanes)
+    numbers = ir.Constant(lanes, list(range(kind.lanes)))
+    return builder.icmp_signed("<", numbers, _splat(builder, count, kind.lanes))
+
+
+def _splat(builder, value, lanes):
+    kind = ir.VectorType(value.type, lanes)
+    first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.IntType(32)(0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), None)
+    return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), zeros)
+
+
+def _element_bytes(context, kind):
+    return context.get_abi_sizeof(context.get_data_type(kind.dtype))
+
+
+@intrinsic(prefer_literal=True)
+def zeros(typing, array, lanes):
+    """``zeros(array, lanes)``: a vector of zeros of the array's dtype."""
+    kind = Vector(array.dtype, lanes.literal_value)
+    return kind(array, lanes), lambda context, builder, *_: ir.Constant(
+        context.get_value_type(kind), None
+    )
+
+
+@intrinsic(prefer_literal=True)
+def zero_tile(typing, array, lanes, count):
+    """``zero_tile(array, lanes, count)``: a tile of ``count`` vectors of zeros."""
+    tile = types.UniTuple(Vector(array.dtype, lanes.literal_value), count.literal_value)
+    return tile(array, lanes, count), lambda context, builder, *_: ir.Constant(
+        context.get_value_type(tile), None
+    )
+
+
+@intrinsic(prefer_literal=True)
+def load(typing, array, index, lanes):
+    """``load(array, index, lanes)``: the lanes from ``array[index]`` on."""
+    kind = Vector(array.dtype, lanes.literal_value)
+
+    def emit(context, builder, signature, arguments):
+        address = _address(context, builder, array, *arguments[:2])
+        pointer = _vector_pointer(builder, context, kind, address)
+        return builder.load(pointer, align=_element_bytes(context, kind))
+
+    return kind(array, types.intp, lanes), emit
+
+
+@intrinsic(prefer_literal=True)
+def load_first(typing, array, index, lanes, count):
+    """``load_first(array, index, lanes, count)``: the first ``count`` lanes; the others are 0.
+
+    No memory is touched beyond them.
+    """
+    kind = Vector(array.dtype, lanes.literal_value)
+
+    def emit(context, builder, signature, arguments):
+        address = _address(context, builder, array, *arguments[:2])
+        pointer = _vector_pointer(builder, context, kind, address)
+        mask = _first_lanes(context, builder, kind, arguments[3])
+        value = context.get_value_type(kind)
+        name = f"llvm.masked.load.{_suffix(kind)}.p0"
+        align = ir.IntType(32)(_element_bytes(context, kind))
+        return _intrinsic(builder, name, value, pointer, align, mask, ir.Constant(value, None))
+
+    return kind(array, types.intp, lanes, types.intp), emit
+
+
+@intrinsic(prefer_literal=True)
+def store(typing, array, index, vector):
+    """``store(array, index, vector)``: write all lanes from ``array[index]`` on."""
+
+    def emit(context, builder, signature, arguments):
+        address = _address(context, builder, array, *arguments[:2])
+        pointer = _vector_pointer(builder, context, vector, address)
+        builder.store(arguments[2], pointer, align=_element_bytes(context, vector))
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, vector), emit
+
+
+@intrinsic(prefer_literal=True)
+def store_first(typing, array, index, vector, count):
+    """``store_first(array, index, vector, count)``: write the first ``count`` lanes only."""
+
+    def emit(context, builder, signature, arguments):
+        address = _address(context, builder, array, *arguments[:2])
+        pointer = _vector_pointer(builder, context, vector, address)
+        mask = _first_lanes(context, builder, vector, arguments[3])
+        name = f"llvm.masked.store.{_suffix(vector)}.p0"
+        align = ir.IntType(32)(_element_bytes(context, vector))
+        _intrinsic(builder, name, ir.VoidType(), arguments[2], pointer, align, mask)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, vector, types.intp), emit
+
+
+@intrinsic(prefer_literal=True)
+def broadcast(typing, scalar, lanes):
+    """``broadcast(scalar, lanes)``: the scalar in every lane."""
+    kind = Vector(scalar, lanes.literal_value)
+    return kind(scalar, lanes), lambda context, builder, signature, arguments: _splat(
+        builder, arguments[0], kind.lanes
+    )
+
+
+@intrinsic(prefer_literal=True)
+def multiply_add(typing, left, right, total):
+    """``multiply_add(left, right, total)``: ``left * right + total``, fused where there is such."""
+
+    def emit(context, builder, signature, arguments):
+        return _fused(context, builder, left, *arguments)
+
+    return left(left, right, total), emit
+
+
+def _fused(context, builder, kind, left, right, total):
+    return _intrinsic(builder, f"llvm.fmuladd.{_suffix(kind)}", total.type, left, right, total)
+
+
+@intrinsic(prefer_literal=True)
+def add_outer(typing, tile, rows, columns):
+    """``add_outer(tile, rows, columns)``: add ``rows[i] * columns[j]`` to vector (i, j)."""
+    kind = tile.dtype
+
+    def emit(context, builder, signature, arguments):
+        total, left, right = arguments
+        for i in range(rows.count):
+            for j in range(columns.count):
+                place = i * columns.count + j
+                value = _fused(
+                    *(context, builder, kind),
+                    *(builder.extract_value(left, i), builder.extract_value(right, j)),
+                    builder.extract_value(total, place),
+                )
+                total = builder.insert_value(total, value, place)
+        return total
+
+    return tile(tile, rows, columns), emit
+
+
+@intrinsic(prefer_literal=True)
+def load_tile(typing, array, index, pitch, lanes, count):
+    """``load_tile(array, index, pitch, lanes, count)``: vectors from ``index + i * pitch`` on."""
+    kind = Vector(array.dtype, lanes.literal_value)
+    tile = types.UniTuple(kind, count.literal_value)
+
+    def emit(context, builder, signature, arguments):
+        def one(i):
+            return builder.load(
+                _vector_pointer(
+                    builder, context, kind, _nth(context, builder, array, arguments, i)
+                ),
+                align=_element_bytes(context, kind),
+            )
+
+        return _collect(context, builder, tile, one)
+
+    return tile(array, types.intp, types.intp, lanes, count), emit
+
+
+@intrinsic(prefer_literal=True)
+def broadcast_tile(typing, array, index, pitch, lanes, count):
+    """``broadcast_tile(array, index, pitch, lanes, count)``: ``array[index + i * pitch]`` each."""
+    kind = Vector(array.dtype, lanes.literal_value)
+    tile = types.UniTuple(kind, count.literal_value)
+
+    def emit(context, builder, signature, arguments):
+        def one(i):
+            element = builder.load(_nth(context, builder, array, arguments, i))
+            return _splat(builder, element, kind.lanes)
+
+        return _collect(context, builder, tile, one)
+
+    return tile(array, types.intp, types.intp, lanes, count), emit
+
+
+def _nth(context, builder, array, arguments, i):
+    """Address of ``array[index + i * pitch]``."""
+    flat, index, pitch = arguments[:3]
+    return _address(
+        context, builder, array, flat, builder.add(index, builder.mul(pitch, pitch.type(i)))
+    )
+
+
+def _collect(context, builder, tile, make):
+    value = ir.Constant(context.get_value_type(tile), ir.Undefined)
+    for i in range(tile.count):
+        value = builder.insert_value(value, make(i), i)
+    return value
+
+
+@intrinsic(prefer_literal=True)
+def store_tile(typing, array, index, pitch, tile):
+    """``store_tile(array, index, pitch, tile)``: write vector i from ``index + i * pitch`` on."""
+    kind = tile.dtype
+
+    def emit(context, builder, signature, arguments):
+        for i in range(tile.count):
+            address = _nth(context, builder, array, arguments, i)
+            pointer = _vector_pointer(builder, context, kind, address)
+            value = builder.extract_value(arguments[3], i)
+            builder.store(value, pointer, align=_element_bytes(context, kind))
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, types.intp, tile), emit
+
+
+@intrinsic(prefer_literal=True)
+def total(typing, vector):
+    """``total(vector)``: the sum of its lanes, added in pairs."""
+
+    def emit(context, builder, signature, arguments):
+        (value,) = arguments
+        width = vector.lanes
+        while width > 1:
+            width //= 2
+            high = ir.Constant(ir.VectorType(ir.IntType(32), width), list(range(width, 2 * width)))
+            low = ir.Constant(ir.VectorType(ir.IntType(32), width), list(range(width)))
+            undefined = ir.Constant(value.type, ir.Undefined)
+            value = builder.fadd(
+                builder.shuffle_vector(value, undefined, low),
+                builder.shuffle_vector(value, undefined, high),
+            )
+        return builder.extract_element(value, ir.IntType(32)(0))
+
+    return vector.dtype(vector), emit
+
+
+@intrinsic(prefer_literal=True)
+def join(typing, low, high, first):
+    """``join(low, high, first)``: lanes from ``first`` (constant) on of low and high in a row."""
+    start = first.literal_value
+
+    def emit(context, builder, signature, arguments):
+        picked = ir.Constant(
+            ir.VectorType(ir.IntType(32), low.lanes), list(range(start, start + low.lanes))
+        )
+        return builder.shuffle_vector(*arguments[:2], picked)
+
+    return low(low, high, first), emit
+
+
+@intrinsic(prefer_literal=True)
+def prefetch(typing, array, index, level):
+    """``prefetch(array, index, level)``: bring ``array[index]`` into cache 1 or 2."""
+    locality = {1: 3, 2: 2}[level.literal_value]
+
+    def emit(context, builder, signature, arguments):
+        address = _address(context, builder, array, *arguments[:2])
+        pointer = builder.bitcast(address, ir.IntType(8).as_pointer())
+        read, data = ir.IntType(32)(0), ir.IntType(32)(1)
+        values = pointer, read, ir.IntType(32)(locality), data
+        _intrinsic(builder, "llvm.prefetch.p0", ir.VoidType(), *values)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, level), emit
