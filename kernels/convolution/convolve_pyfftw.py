@@ -10,7 +10,7 @@ import numpy as np
 from convgrad.kernels.convolution.geometry import convolve_window
 from convgrad.kernels.registry import kernel
 
-_SECONDS_OF_PLANNING = 1.0
+_SECONDS_OF_PLANNING = 0.5
 _SMALLEST_SHARED = 1 << 14
 """Points from which more than one thread pays."""
 _buffers_in_use = Lock()

@@ -2,7 +2,7 @@
 
 import os
 import re
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -126,6 +126,18 @@ def pin(threads):
         os.sched_setaffinity(0, {core})
         return core
     return None
+
+
+@contextmanager
+def pinned(threads):
+    """Have the body of the ``with`` pinned as `pin` does it."""
+    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    changed = pin(threads) is not None
+    try:
+        yield
+    finally:
+        if changed:
+            os.sched_setaffinity(0, before)
 
 
 def usable_cores():

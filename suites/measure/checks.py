@@ -83,8 +83,7 @@ class Checks:
             self._summon(block, wanted, facts)
             ready = [name for name in contenders if "status" not in facts[name]]
             # Side by side: this is where compiling takes its time, and nothing here is a sample.
-            # Workers of one thread share a core, and would only be in each other's way.
-            width = 1 if block.threads == 1 else self.machine.usable_cores()
+            width = self.machine.usable_cores()
             first = partial(self._first_calls, block, judgement, replicate, calls)
             for name, (fact, reply) in zip(ready, side_by_side(first, ready, width)):
                 facts[name] |= fact

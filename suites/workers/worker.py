@@ -1,8 +1,8 @@
 """What runs in a worker process: one kernel, the case it is measured at, and nothing else."""
 
-import contextlib
 import gc
 import time
+from contextlib import nullcontext, suppress
 from itertools import cycle, islice
 
 import numpy as np
@@ -10,7 +10,7 @@ from numba.core import event
 
 from convgrad.kernels import registry
 from convgrad.kernels.data import Missing
-from convgrad.suites.machine import facts, roofs, spin
+from convgrad.suites.machine import environment, facts, roofs, spin
 from convgrad.suites.workers import memory
 from convgrad.suites.workers.judge import Judgement, judge, wrong
 
@@ -198,10 +198,11 @@ def aligned_copy(array, line=0):
     return copy
 
 
-def serve(connection, operation, kernel):
+def serve(connection, operation, kernel, threads):
     """Answer requests ``(method, arguments)`` until the connection closes.
 
-    Without a kernel there are only the methods that need none.
+    Without a kernel there are only the methods that need none. A process of one thread is pinned
+    while it is timed; what else it does may take place on any core.
     """
     methods = {
         "judge": judge,
@@ -214,14 +215,18 @@ def serve(connection, operation, kernel):
         worker = Worker(operation, kernel)
         names = ("load", "try_out", "check", "sample", "verify", "unload", "weigh")
         methods |= {name: getattr(worker, name) for name in names}
-    with contextlib.suppress(EOFError):
+    with suppress(EOFError):
         while True:
             method, arguments = connection.recv()
             try:
-                reply = methods[method](*arguments)
+                with environment.pinned(threads) if method in _TIMING else nullcontext():
+                    reply = methods[method](*arguments)
             except Exception as error:
                 reply = _told(error)
             connection.send(reply)
+
+
+_TIMING = ("sample", "roof", "spin", "overhead")
 
 
 def _told(error):

@@ -22,7 +22,6 @@ from multiprocessing.reduction import recv_handle
 from pathlib import Path
 
 from convgrad.kernels import registry
-from convgrad.suites.machine import environment
 from convgrad.suites.workers import worker
 
 
@@ -32,13 +31,12 @@ def main():
     sys.path[:] = setup["path"]
     _die_with_parent()
     faulthandler.enable()
-    environment.pin(setup["threads"])
     registry.discover()
     _start_numba()
-    _breed(Connection(setup["descriptor"]), setup["modules"])
+    _breed(Connection(setup["descriptor"]), setup["modules"], setup["threads"])
 
 
-def _breed(control, modules):
+def _breed(control, modules, threads):
     """Be a zygote: fork workers and other zygotes, and reap them."""
     for module in modules:
         importlib.import_module(module)
@@ -56,7 +54,7 @@ def _breed(control, modules):
         process = os.fork()
         if process == 0:
             control.close()
-            _become({"breed": _breed, "work": _work}[what], *handles, *request)
+            _become({"breed": _breed, "work": _work}[what], *handles, *request, threads)
         for handle in handles:
             os.close(handle)
         control.send(process)
@@ -77,12 +75,12 @@ def _become(task, descriptor, errors, *request):
         os._exit(0)
 
 
-def _work(connection, operation, kernel, memory_bytes):
+def _work(connection, operation, kernel, memory_bytes, threads):
     _keep_freed_memory()
     if memory_bytes:
         limit = _data_bytes() + memory_bytes
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    worker.serve(connection, operation, kernel)
+    worker.serve(connection, operation, kernel, threads)
 
 
 def _die_with_parent():

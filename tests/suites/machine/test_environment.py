@@ -73,6 +73,15 @@ def test_one_thread_is_pinned_to_the_last_core_and_more_are_not():
         os.sched_setaffinity(0, before)
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system cannot pin")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_pinning_ends_with_what_is_pinned(threads):
+    before = os.sched_getaffinity(0)
+    with environment.pinned(threads):
+        assert os.sched_getaffinity(0) == ({max(before)} if threads == 1 else before)
+    assert os.sched_getaffinity(0) == before
+
+
 def test_where_pinning_is_forbidden_nothing_happens(monkeypatch):
     def forbidden(*_):
         raise PermissionError
