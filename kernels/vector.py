@@ -7,7 +7,8 @@ tuple of vectors, rows first.
 
 Arrays are seen flat, whatever their shape, and have to be C-contiguous: an index counts elements
 from the first. Nothing is checked. ``lanes`` and ``count`` have to be known when Numba compiles,
-as literals or global constants.
+as literals or global constants. Numba's cache on disk notices changes of the file that a kernel is
+in, not of this one: remove the ``__pycache__`` of the kernels after a change here.
 """
 
 import functools

@@ -2,6 +2,7 @@
 
 from convgrad.results import page
 from convgrad.results.against import against
+from convgrad.results.aims import aims
 from convgrad.results.ledger import ledger
 from convgrad.results.plots import write_plots
 from convgrad.results.samples_text import NAME, samples_text
@@ -25,7 +26,7 @@ COUNTS = (
 def write_report(run):
     """Make ``cells.csv``, ``ledger.csv``, ``samples.txt``, ``plots/`` and ``report.html`` of a run.
 
-    They are of whatever is there so far; the same raw facts give the same bytes.
+    And ``aims.csv`` where it has aims. They are of whatever is there so far; the same raw facts give the same bytes.
 
     Parameters
     ----------
@@ -40,6 +41,9 @@ def write_report(run):
     cells = summarise(samples, run.facts(), run.info)
     _write_csv(cells.astype(dict.fromkeys(COUNTS, "Int64")), run.path / "cells.csv")
     _write_csv(ledger(cells).astype({"break_even_calls": "Int64"}), run.path / "ledger.csv")
+    held = aims(samples, cells, run.info)
+    if len(held):
+        _write_csv(held, run.path / "aims.csv")
     versions = against(samples, cells)
     if len(versions):
         _write_csv(versions, run.path / "against.csv")
@@ -48,7 +52,7 @@ def write_report(run):
     for old in folder.glob("*.svg"):  # of an earlier report, perhaps of cells that are no more
         for suffix in (".svg", ".png", ".csv"):
             old.with_suffix(suffix).unlink(missing_ok=True)
-    pictures = write_plots(cells, run.info, folder)
+    pictures = write_plots(cells, run.info, folder, held)
     _write_text(page.render(run.info, cells, pictures), run.path / "report.html")
     return cells
 

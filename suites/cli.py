@@ -15,6 +15,7 @@ from rich.table import Table
 from convgrad import kernels
 from convgrad.suites.display import Display, print_outcome
 from convgrad.suites.measure.settings import PRESETS
+from convgrad.suites.suite import ON_REQUEST, suite_name
 
 SUITES = Path(__file__).parent
 app = typer.Typer(
@@ -35,11 +36,12 @@ def _fail(message, code=2):
 
 
 def _suite_files(names):
-    known = {path.stem.removeprefix("bench_"): path for path in sorted(SUITES.glob("bench_*.py"))}
+    known = {suite_name(path): path for path in sorted(SUITES.glob("bench_*.py"))}
     for name in names:
         if name not in known:
             _fail(f"--suite: got {name}, expected one of {', '.join(known)}")
-    return [str(known[name]) for name in names or known]
+    default = [name for name in known if name not in ON_REQUEST]
+    return [str(known[name]) for name in names or default]
 
 
 @app.command()
@@ -53,6 +55,7 @@ def run(
     dtype: Annotated[Many, typer.Option(help="float32 or float64.")] = None,
     device: Annotated[Many, typer.Option(help="cpu or cuda.")] = None,
     cache: Annotated[Many, typer.Option(help="warm or cold.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of suites whose sizes are drawn.")] = None,
     import_: Annotated[Many, typer.Option("--import", help="A module with kernels.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Measure what is missing there.")] = None,
@@ -80,14 +83,16 @@ def run(
         "cache": cache or [],
         "import": import_ or [],
         "keep_environment": keep_environment,
+        "seed": seed,
         "against": against,
     }
     if resume is not None:
         options = _as_before(resume, options)
     arguments = _suite_files(options.pop("suites")) + [f"--preset={options.pop('preset')}"]
     arguments += ["--keep-environment"] * options.pop("keep_environment")
-    if other := options.pop("against", None):
-        arguments.append(f"--against={other}")
+    for name in ("against", "seed"):
+        if (value := options.pop(name, None)) is not None:
+            arguments.append(f"--{name}={value}")
     arguments += [f"--{name}={value}" for name, values in options.items() for value in values]
     arguments += [f"--resume={resume}"] if resume else [f"--out={out}"] if out else []
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, tidily
@@ -112,7 +117,7 @@ def run(
 def _as_before(resume, options):
     """Options of the run that is resumed, where it says them."""
     before = _open(resume).info.get("options", {})
-    expected = {name: type(value) for name, value in options.items() if name != "against"}
+    expected = {name: type(value) for name, value in options.items() if value is not None}
     if not isinstance(before, dict) or any(
         not isinstance(before.get(name, options[name]), kind) for name, kind in expected.items()
     ):

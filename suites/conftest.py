@@ -5,6 +5,8 @@ of its kernel through `benchmark.pedantic`, with a timer that steps from sample 
 pytest-benchmark's table, JSON, comparison and histogram show what was measured.
 """
 
+from pathlib import Path
+
 import pytest
 
 from convgrad.suites import options
@@ -35,10 +37,12 @@ def pytest_generate_tests(metafunc):
     if suite is None or "measured" not in metafunc.fixturenames:
         return
     cells = []
-    for block in metafunc.config.pluginmanager.get_plugin(_PLUGIN).blocks_of(suite):
+    for block in metafunc.config.pluginmanager.get_plugin(_PLUGIN).blocks_of(
+        suite, Path(metafunc.module.__file__)
+    ):
         words = [block.case.label, f"threads={block.threads}"]
         words += [block.cache] * (block.cache != "warm")
-        group = f"{suite.operation} {words[0]} {block.threads} threads {' '.join(words[2:])}"
+        group = f"{block.case.operation} {words[0]} {block.threads} threads {' '.join(words[2:])}"
         for name in block.kernels:
             marks = [
                 pytest.mark.cell(block, name),

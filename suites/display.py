@@ -8,6 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from convgrad.results.against import against
+from convgrad.results.aims import ROOF, aims
 from convgrad.results.schema import FAILURES
 from convgrad.results.summary import cells as summarise
 from convgrad.results.summary import winners
@@ -118,6 +119,7 @@ def print_outcome(console, run):
     if table.row_count:
         console.print(table)
     _print_versions(console, run, cells)
+    _print_aims(console, run, cells)
     for row in cells[cells.status.isin(FAILURES)].itertuples():
         cell = f"{row.operation} {row.case}, {row.threads} threads, {row.kernel}"
         console.print(
@@ -144,6 +146,27 @@ def _print_versions(console, run, cells):
             _engineering(row.against_s),
             f"{row.ratio:.3f} ({row.low:.3f} to {row.high:.3f})",
             row.verdict,
+        )
+    console.print(table)
+
+
+def _print_aims(console, run, cells):
+    """Hold our kernels against what they are meant to reach, where the run is about that."""
+    held = aims(run.samples(), cells, run.info)
+    if held.empty:
+        return
+    cpu = (run.info.get("machine") or {}).get("cpu", "an unknown machine")
+    table = Table(title=f"Aims, geometric means over random sizes, on {cpu}", title_justify="left")
+    for column in ("aim", "threads", "cases", "must be", "found", "at worst", "holds"):
+        table.add_column(column, overflow="fold", justify="left" if column == "aim" else "right")
+    for row in held.itertuples():
+        show = "{:.0%}".format if row.measure == ROOF else "{:.2f} x".format
+        interval = "" if row.low != row.low else f" ({row.low:.2f} to {row.high:.2f})"
+        table.add_row(
+            f"{row.aim}: {row.measure}",
+            *(str(row.threads), str(row.cases), f">= {show(row.must_be)}"),
+            *(show(row.found) + interval, show(row.least)),
+            "yes" if row.holds else "[bold]no[/bold]",
         )
     console.print(table)
 

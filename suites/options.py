@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import time
 
 import pytest
 
@@ -42,6 +43,11 @@ def add(parser):
         action="store_true",
         help="leave environment variables that hold a library back",
     )
+    group.addoption(
+        "--seed",
+        type=int,
+        help="of suites whose sizes are drawn; new unless given",
+    )
 
 
 def check(config):
@@ -52,6 +58,8 @@ def check(config):
     pytest.UsageError
     """
     _refuse_what_spoils_timing(config)
+    if config.option.seed is None:
+        config.option.seed = int(time.time())
     _import_modules(config.getoption("import"))
     accepted = {
         "operation": kernels.operations(),

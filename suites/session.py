@@ -25,6 +25,7 @@ from convgrad.suites.measure.identity import Identities
 from convgrad.suites.measure.settings import PRESETS
 from convgrad.suites.options import SELECTIONS
 from convgrad.suites.recording import key_of, new_folder, recall, reopen, seconds_by_cell
+from convgrad.suites.suite import ON_REQUEST, suite_name
 from convgrad.suites.workers.crew import Crew
 from convgrad.suites.workers.process import Lost
 
@@ -51,17 +52,20 @@ class Session:
         self.settings = PRESETS[option("preset")]
         self.blocks, self.cells, self.suite_of, self.deadlines = {}, {}, {}, {}
         self.engine = self.run = self.folder = self.crew = self.scratch = None
-        self.taken_out, self.given_up = {}, False
+        self.taken_out, self.given_up, self.aims = {}, False, []
         if not (self.checking or option("collectonly") or option("benchmark_skip")):
             self.folder = Path(option("resume") or option("out") or new_folder())
 
-    def blocks_of(self, suite):
-        """Blocks of one suite, as the options select them."""
+    def blocks_of(self, suite, path):
+        """Blocks of the suite that a file declares, as the options select them."""
         option = self.config.getoption
-        if option("operation") and suite.operation not in option("operation"):
+        if suite_name(path) in ON_REQUEST and path.name not in self._named_files():
             return []
+        if facts_of := getattr(suite, "facts", None):
+            self.aims += facts_of(option("preset"), option("seed"))
         blocks = suite.blocks(
             option("preset"),
+            seed=option("seed"),
             cores=environment.usable_cores(),
             dtypes=option("dtype"),
             threads=[int(n) for n in option("threads")],
@@ -69,12 +73,17 @@ class Session:
             small_bytes=facts.last_level_cache_bytes(),
             kernel_filter=self._wants,
         )
+        if option("operation"):
+            blocks = [b for b in blocks if b.case.operation in option("operation")]
         if option("against"):
             blocks = [
                 dataclasses.replace(b, kernels=(*b.kernels, *(n + AGAINST for n in b.kernels)))
                 for b in blocks
             ]
         return blocks
+
+    def _named_files(self):
+        return {Path(argument.split("::")[0]).name for argument in self.config.args}
 
     def _wants(self, kernel):
         return all(
@@ -159,14 +168,18 @@ class Session:
             return first_process
         start = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         self.run = Run.create(
-            self.folder, preset=option("preset"), options=self._options(), start=start
+            self.folder,
+            preset=option("preset"),
+            options=self._options(),
+            start=start,
+            **({"aims": self.aims} if self.aims else {}),
         )
         return 0
 
     def _options(self):
         """What was asked for, in the words of the `convgrad run` that does the same."""
-        suites = list(dict.fromkeys(p.stem.removeprefix("bench_") for p in self.suite_of.values()))
-        names = ("preset", "keep_environment", "against", *SELECTIONS)
+        suites = list(dict.fromkeys(map(suite_name, self.suite_of.values())))
+        names = ("preset", "seed", "keep_environment", "against", *SELECTIONS)
         return {"suites": suites} | {name: self.config.getoption(name) for name in names}
 
     def _describe(self):

@@ -8,8 +8,16 @@ from dataclasses import dataclass
 from convgrad import kernels
 from convgrad.suites.measure.block import Block
 
+ON_REQUEST = ("speed",)
+"""Suites that take part only where they are named."""
+
 ALL = "all"
 """As a number of threads: every core that may be used."""
+
+
+def suite_name(path):
+    """Name of the suite that a file ``bench_<name>.py`` declares."""
+    return path.stem.removeprefix("bench_")
 
 
 def grid(**axes):
@@ -75,6 +83,7 @@ class Suite:
         caches=(),
         small_bytes=math.inf,
         kernel_filter=None,
+        **_,
     ):
         """List the blocks of a preset.
 

@@ -4,7 +4,7 @@ import functools
 
 import pandas as pd
 
-from convgrad.results.plots import accuracy, ledger, over_size, roofline
+from convgrad.results.plots import accuracy, aims, ledger, over_size, roofline
 from convgrad.results.plots.overview import overview
 from convgrad.results.plots.style import applied
 from convgrad.results.plots.views import (
@@ -31,7 +31,7 @@ TITLES = {
 }
 
 
-def write_plots(cells, info, folder):
+def write_plots(cells, info, folder, held=()):
     """Draw all figures of a run.
 
     Parameters
@@ -42,12 +42,14 @@ def write_plots(cells, info, folder):
         What ``run.json`` says.
     folder : Path
         Made if need be; figures of the same name are replaced.
+    held : DataFrame
+        As `convgrad.results.aims` gives it; most runs have no aims.
 
     Returns
     -------
     dict of str to list of Picture
-        By operation, in the order of the cells; the overview is under "". Nothing is drawn of an
-        operation of which nothing was measured.
+        By operation, in the order of the cells; what is about all of them is under "". Nothing is
+        drawn of an operation of which nothing was measured.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if cells.empty:
@@ -58,8 +60,13 @@ def write_plots(cells, info, folder):
         whole = select(cells, *view)
         text = caption(whole, info, *view, marks="")
         summary = overview(whole, "overview", "Who wins, and by how much", text, folder)
-        if summary:
-            pictures[""] = [summary]
+        pictures[""] = [summary] if summary else []
+        if len(held):
+            seen = "all dtypes", view[1], view[2]
+            text = caption(whole.assign(resolution=float("nan")), info, *seen, marks="")
+            pictures[""].insert(
+                0, aims.draw(held, "aims", "What our kernels are meant to reach", text, folder)
+            )
         for operation, own in cells.groupby("operation", sort=False):
             drawn = [p for p in _of_operation(operation, own, info, folder) if p]
             if drawn:

@@ -25,7 +25,7 @@ What allocates megabytes a call depends on whether glibc keeps what was freed or
 the system. Workers of the engine are told to keep it; the rivals are left alone, as they are used.
 """
 
-PROCESSES, VALUES, LOOPS = 3, 16, 8
+VALUES, LOOPS = 16, 8
 
 
 def prepared(name):
@@ -46,7 +46,7 @@ def test_call(benchmark, name):
 def _main():
     import pyperf
 
-    runner = pyperf.Runner(processes=PROCESSES, values=VALUES, loops=LOOPS)
+    runner = pyperf.Runner(processes=1, values=VALUES, loops=LOOPS)
     for name in CALLS:
         runner.bench_func(name, prepared(name))
 

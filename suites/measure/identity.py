@@ -5,6 +5,7 @@ import inspect
 import sys
 from importlib import metadata
 
+from convgrad.kernels import vector
 from convgrad.results.schema import AGAINST
 from convgrad.suites.machine import facts
 from convgrad.suites.measure.admission import kernel_of
@@ -53,14 +54,15 @@ class Identities:
 
 
 def _sources(function):
-    """Source of a kernel's module, and of modules of the same package that it builds upon."""
+    """Source of a kernel's module, and of those it builds upon: in its package, and the vectors."""
     package = function.__module__.rpartition(".")[0]
     found, new = set(), {function.__module__}
     while new:
         found |= new
         values = [value for name in new for value in vars(sys.modules[name]).values()]
         names = {str(getattr(value, "__module__", None)) for value in values}
-        new = {name for name in names if package and name.startswith(f"{package}.")} - found
+        near = {name for name in names if package and name.startswith(f"{package}.")}
+        new = (near | names & {vector.__name__}) - found
     for name in sorted(found):
         try:
             yield inspect.getsource(sys.modules[name])

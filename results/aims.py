@@ -1,0 +1,107 @@
+"""What the fastest kernels are meant to reach, and what a run over random sizes found."""
+
+import numpy as np
+import pandas as pd
+
+from convgrad.results.statistics import compare
+
+RATIO, ROOF = "times a rival", "share of the roof"
+"""What an aim is about: the best rival's time over ours, or the `roof_fraction` of ours."""
+
+NOWHERE_BELOW = 0.85
+"""An aim is for the geometric mean; no single case may stay below this part of it."""
+
+COLUMNS = (
+    *("aim", "measure", "dtype", "threads", "cases", "must_be", "found", "low", "high"),
+    *("least", "least_case", "rivals", "holds"),
+)
+
+
+def aims(samples, cells, info):
+    """Hold a run against its aims.
+
+    Parameters
+    ----------
+    samples, cells : DataFrame
+        As `store.Run.samples` and `summary.cells` give them.
+    info : dict
+        What ``run.json`` says; ``aims`` is a list of dict with ``name``, ``measure`` (`RATIO` or
+        `ROOF`), ``must_be``, ``operation``, ``cases`` (labels), ``ours`` and ``rivals`` (names).
+
+    Returns
+    -------
+    DataFrame
+        One row for each aim, dtype and number of threads that was measured. ``found`` is the
+        geometric mean over the cases of what the best of ours reached: its roof fraction, or the
+        median over paired rounds of the time of the best rival over its own; ``low`` and ``high``
+        its 95 % interval, for ratios (cases are independent: their half-widths are combined in
+        quadrature on the logarithm). ``least`` is the worst case, ``rivals`` who was the best one
+        how often.
+    """
+    timed = cells[(cells.status == "ok") & cells.median_s.notna()]
+    rows = []
+    for aim in info.get("aims", []):
+        own = timed[(timed.operation == aim["operation"]) & timed.case.isin(aim["cases"])]
+        for (dtype, threads), group in own.groupby(["dtype", "threads"]):
+            found = [_of_case(samples, case, aim) for _, case in group.groupby("case")]
+            if found := [one for one in found if one]:
+                rows.append(_row(aim, dtype, threads, found))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _of_case(samples, cells, aim):
+    """Case, value, low, high and rival; None where nobody of ours, or no rival, was timed."""
+    best = {
+        side: part.loc[part.median_s.idxmin()]
+        for side in ("ours", "rivals")
+        if len(part := cells[cells.kernel.isin(aim[side])])
+    }
+    if "ours" not in best:
+        return None
+    ours = best["ours"]
+    if aim["measure"] == ROOF:
+        value = ours.roof_fraction
+        return None if np.isnan(value) else (ours.case, value, np.nan, np.nan, "")
+    if "rivals" not in best:
+        return None
+    block = samples[
+        (samples.operation == ours.operation)
+        & (samples.case == ours.case)
+        & (samples.threads == ours.threads)
+        & (samples.cache == ours.cache)
+    ]
+    own, rival = (
+        block[block.kernel == one.kernel].set_index(["process", "round"])
+        for one in (ours, best["rivals"])
+    )
+    ratios = np.log((rival.wall_ns / rival.loops) / (own.wall_ns / own.loops)).dropna()
+    if ratios.empty:
+        return None
+    ratio = compare(ratios, ratios.index.get_level_values("process"))
+    return ours.case, ratio.ratio, ratio.low, ratio.high, best["rivals"].kernel
+
+
+def _row(aim, dtype, threads, found):
+    case, values, lows, highs, rivals = (np.array(column) for column in zip(*found))
+    logarithm = np.log(values)
+    below, above = (
+        np.sqrt(np.sum((logarithm - np.log(ends)) ** 2)) / len(values) for ends in (lows, highs)
+    )
+    mean, least = logarithm.mean(), values.argmin()
+    counts = pd.Series(rivals[rivals != ""]).value_counts()
+    must_be = aim["must_be"]
+    return {
+        "aim": aim["name"],
+        "measure": aim["measure"],
+        "dtype": dtype,
+        "threads": threads,
+        "cases": len(found),
+        "must_be": must_be,
+        "found": np.exp(mean),
+        "low": np.exp(mean - below),
+        "high": np.exp(mean + above),
+        "least": values[least],
+        "least_case": case[least],
+        "rivals": ", ".join(f"{name} {count}" for name, count in counts.items()),
+        "holds": bool(np.exp(mean) >= must_be and values[least] >= NOWHERE_BELOW * must_be),
+    }

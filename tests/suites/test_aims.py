@@ -1,0 +1,51 @@
+"""Suites of aims draw their sizes at random, and the same ones for the same seed."""
+
+import numpy as np
+import pytest
+
+from convgrad import kernels
+from convgrad.suites import bench_speed
+from convgrad.suites.aims import log_uniform
+
+SUITE = bench_speed.SUITE
+
+
+def blocks(seed=1, **options):
+    return SUITE.blocks("laptop", seed=seed, cores=2, **options)
+
+
+def test_the_seed_decides_the_sizes():
+    assert [b.case for b in blocks(1)] == [b.case for b in blocks(1)]
+    assert {b.case for b in blocks(1)}.isdisjoint({b.case for b in blocks(2)})
+
+
+def test_every_case_is_measured_on_one_thread_and_on_all():
+    assert {b.threads for b in blocks()} == {1, 2}
+    assert {b.threads for b in blocks(threads=[2])} == {2}
+    assert {b.case.dtype for b in blocks(dtypes=["float64"])} == {"float64"}
+
+
+def test_facts_name_the_cases_of_the_blocks():
+    facts = SUITE.facts("laptop", 1)
+    assert {label for fact in facts for label in fact["cases"]} == {b.case.label for b in blocks()}
+    assert all(fact["must_be"] > 0 and fact["ours"] for fact in facts)
+
+
+def test_kernels_of_the_aims_exist():
+    for aim in SUITE.aims:
+        known = {k.name for k in kernels.find(aim.operation, usable=False)}
+        assert {*aim.ours, *aim.rivals} <= known, aim.name
+
+
+def test_names_of_aims_are_unique():
+    names = [aim.name for aim in SUITE.aims]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_log_uniform_stays_in_its_range(seed):
+    random = np.random.default_rng(seed)
+    drawn = [log_uniform(random, 3, 3000) for _ in range(2000)]
+    assert min(drawn) >= 3
+    assert max(drawn) <= 3000
+    assert np.mean(np.array(drawn) < 95) == pytest.approx(0.5, abs=0.05)
