@@ -26,7 +26,8 @@ COUNTS = (
 def write_report(run):
     """Make ``cells.csv``, ``ledger.csv``, ``samples.txt``, ``plots/`` and ``report.html`` of a run.
 
-    And ``aims.csv`` where it has aims. They are of whatever is there so far; the same raw facts give the same bytes.
+    And ``aims.csv`` where it has aims. They are of whatever is there so far; the same raw facts
+    give the same bytes.
 
     Parameters
     ----------
