@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 
 from convgrad.kernels import examples
 from convgrad.kernels.case import Case
+from convgrad.kernels.guard import guarded
 from convgrad.kernels.operation import error_ratio
 from convgrad.kernels.registry import Kernel, Unsupported, operation
 
@@ -187,7 +188,7 @@ def check_sign(kernel):
 
 
 def check_out(kernel):
-    """``out=`` is filled and returned; a kernel that cannot says so."""
+    """``out=`` is filled, not beyond its end, and returned; a kernel that cannot says so."""
     definition = operation(kernel.operation)
     for example in _few_cases(kernel):
         for dtype in _effort(kernel).dtypes:
@@ -196,7 +197,7 @@ def check_out(kernel):
             if kernel.why_not_bound(arguments) is not None:
                 continue
             shape = definition.output_shape(*arguments.arrays, **arguments.options)
-            out = np.full(shape, np.nan, dtype)
+            out = guarded(np.full(shape, np.nan, dtype))
             what = f"{_name(kernel)} on {example}, with out="
             if not kernel.writes_in_place:
                 error = _error_of(kernel, **arrays, **example.options, out=out)

@@ -6,10 +6,12 @@ Python keep up; hypothesis is needed, and imported by nothing else here.
 
 import itertools
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from hypothesis import strategies as st
 
+from convgrad.kernels.guard import guarded
 from convgrad.kernels.registry import operation
 
 LAYER = "conv2d", "conv2d_filter_gradient", "conv2d_input_gradient"
@@ -109,6 +111,8 @@ LAYOUTS = {
     "misaligned": _misaligned,
     "channels-last": _channels_last,
     "broadcast": _broadcast,
+    "before a guard page": guarded,
+    "behind a guard page": partial(guarded, at="start"),
 }
 """Ways in which the same numbers may lie in memory (broadcast: the first entry, repeated)."""
 

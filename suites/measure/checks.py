@@ -78,14 +78,21 @@ class Checks:
             Seconds of a call of each that is right everywhere.
         """
         calls = {}
-        for replicate in range(processes):
-            wanted = {(name, replicate): kernel for name, kernel in contenders.items()}
-            self._summon(block, wanted, facts)
-            ready = [name for name in contenders if "status" not in facts[name]]
+        for replicates in ([0], range(1, processes)):
+            wanted = {
+                (name, replicate): contenders[name]
+                for replicate in replicates
+                for name in contenders
+                if "status" not in facts[name]
+            }
+            limit = self.machine.available_bytes() // 2
+            for (name, _), lost in self.crew.summon(wanted, block.threads, limit).items():
+                facts[name] |= lost.facts
+            ready = [key for key in wanted if "status" not in facts[key[0]]]
             # Side by side: this is where compiling takes its time, and nothing here is a sample.
-            width = self.machine.usable_cores()
-            first = partial(self._first_calls, block, judgement, replicate, calls)
-            for name, (fact, reply) in zip(ready, side_by_side(first, ready, width)):
+            first = partial(self._first_calls, block, judgement, calls)
+            replies = side_by_side(first, ready, self.machine.usable_cores())
+            for (name, replicate), (fact, reply) in zip(ready, replies):
                 facts[name] |= fact
                 if reply:
                     calls.setdefault(name, reply.get("second_s"))
@@ -94,9 +101,10 @@ class Checks:
             facts[name].setdefault("status", "ok")
         return {name: seconds for name, seconds in calls.items() if facts[name]["status"] == "ok"}
 
-    def _first_calls(self, block, judgement, replicate, calls, name):
+    def _first_calls(self, block, judgement, calls, key):
         """Load a case into a worker and have it checked: facts, and times if it is right."""
-        ask = partial(self.crew.ask, (name, replicate))
+        name, replicate = key
+        ask = partial(self.crew.ask, key)
         cold = block.cache == "cold"
         rotation = _ROTATIONS * self.machine.last_level_cache_bytes() if cold else 0
         try:
@@ -107,17 +115,11 @@ class Checks:
             fact |= {key: value for key, value in reply.items() if key in _TOLD}
             if "status" in fact:
                 return fact, None
-            if not self.ledger.knows((name, replicate)):
+            if not self.ledger.knows(key):
                 self.pools += [pool for pool in ask("pools") if pool not in self.pools]
         except Lost as lost:
             return lost.facts, None
         return fact | ({"first_call_s": reply["first_s"]} if replicate == 0 else {}), reply
-
-    def _summon(self, block, wanted, facts):
-        wanted = {key: k for key, k in wanted.items() if "status" not in facts[key[0]]}
-        limit = self.machine.available_bytes() // 2
-        for (name, _), lost in self.crew.summon(wanted, block.threads, limit).items():
-            facts[name] |= lost.facts
 
     def _learn(self, block, name, kernel, replicate, reply, steady_s):
         specialisation = kernel.operation, name, block.case.dtype
