@@ -252,9 +252,8 @@ def check_not_finite(kernel):
     Of kernels that are written out as loops; a library may multiply by zeros of its own, and an
     FFT spreads what is not finite over everything.
     """
-    loops = kernel.family in ("naive", "numba", "cuda") and kernel.algorithm == "direct"
-    if not loops or kernel.operation.startswith("fit"):
-        return  # A fit accepts finite numbers only.
+    if not _sums_as_defined(kernel):
+        return
     odd = operation(kernel.operation).odd
     for example in _edge_cases(kernel)[:: _effort(kernel).again]:
         for value in (np.nan, np.inf):
@@ -263,6 +262,27 @@ def check_not_finite(kernel):
                 middle = arrays[odd].size // 2
                 arrays[odd].flat[middle] = value
                 _compute(kernel, example, arrays, f"{value} at flat index {middle} of {odd}")
+
+
+def check_denormals(kernel):
+    """Multiples of the smallest number there is are summed exactly, and not flushed to zero.
+
+    Of kernels that are written out as loops, like `check_not_finite`.
+    """
+    if not _sums_as_defined(kernel):
+        return
+    definition = operation(kernel.operation)
+    for example in _few_cases(kernel):
+        for dtype in _effort(kernel).dtypes:
+            arrays = {name: a.astype(dtype) for name, a in example.arrays("int8").items()}
+            arrays[definition.odd] *= np.finfo(dtype).smallest_subnormal
+            result = kernel(**arrays, **example.options)
+            arguments = definition.bind(**arrays, **example.options)
+            exact = definition.reference(*arguments.arrays, **arguments.options)
+            _require(
+                np.array_equal(result, exact.astype(dtype)),
+                f"{_name(kernel)} on {example}: it loses denormal numbers of {dtype}",
+            )
 
 
 CHECKS = [check for name, check in list(globals().items()) if name.startswith("check_")]
@@ -345,6 +365,12 @@ def _compute(kernel, example, arrays, how=""):
     )
     _check_values(what, kernel, arguments, result)
     return result
+
+
+def _sums_as_defined(kernel):
+    """Whether a kernel of convolution is loops of our own, which touch what they have to only."""
+    loops = kernel.family in ("naive", "numba", "cuda") and kernel.algorithm == "direct"
+    return loops and not kernel.operation.startswith("fit")  # which accepts finite numbers only
 
 
 def _why_not(what, kernel, arguments):

@@ -267,6 +267,8 @@ LARGE_CASES = {
         _convolutions(
             [
                 ("a long series", (5003,), (67,)),
+                ("a long series, few taps", (9001,), (3,)),
+                ("a long series, one vector of taps", (4001,), (16,)),
                 ("many taps", (1409,), (301,)),
                 ("more taps than samples", (211,), (1009,)),
                 ("a large image", (83, 131), (7, 9)),
@@ -278,6 +280,7 @@ LARGE_CASES = {
         [
             ("depthwise", (37, 17, 18, 37, 3, 3), {"groups": 37}),
             ("many channels", (19, 13, 11, 35, 3, 3), {"batch": 2}),
+            ("513 channels", (513, 4, 5, 3, 3, 3), {}),
             ("a large image", (3, 41, 75, 5, 5, 5), {"stride": 2}),
             ("wide rows", (2, 5, 301, 3, 3, 7), {"padding": "valid", "dilation": 2}),
             ("1 x 1 filters", (67, 9, 7, 33, 1, 1), {}),

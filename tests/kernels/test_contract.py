@@ -166,6 +166,11 @@ def spreads_nan(signal, taps, *, mode):
     return right(signal, taps, mode=mode) + 0 * signal.sum()
 
 
+def flushes_denormals(signal, taps, *, mode):
+    result = right(signal, taps, mode=mode)
+    return np.where(np.abs(result) < np.finfo(result.dtype).tiny, 0, result).astype(result.dtype)
+
+
 def undocumented(signal, taps, *, mode):
     return right(signal, taps, mode=mode)
 
@@ -206,6 +211,7 @@ CONVOLVE_MISTAKES = [
     (raises_on_same, "edge_cases", "raised ValueError: cannot do that; .*refused by its `serves`"),
     (hides_nan, "not_finite", "nan at flat index"),
     (spreads_nan, "not_finite", "nan at flat index"),
+    (flushes_denormals, "denormals", "it loses denormal numbers"),
     (undocumented, "documentation", "the first line of the docstring"),
     (ignores_out, "out", "the very array that it was given"),
     (fills_out_wrongly, "out", "what rounding allows"),
@@ -219,7 +225,8 @@ CONVOLVE_MISTAKES = [
 )
 def test_contract_rejects(function, check, message):
     _stale.clear()
-    kernel = make(function, family="naive" if "nan" in function.__name__ else "scipy")
+    own_loops = check in ("not_finite", "denormals")
+    kernel = make(function, family="naive" if own_loops else "scipy")
     with pytest.raises(AssertionError, match=f"(?s){function.__name__}.*{message}"):
         getattr(contract, f"check_{check}")(kernel)
 
