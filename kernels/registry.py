@@ -12,6 +12,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from convgrad.kernels.operation import Operation
+from convgrad.kernels.threads import load_pool
 from convgrad.kernels.validation import choice, reject
 
 FAMILIES = ("naive", "numba", "scipy", "fft", "gemm", "winograd", "cuda", "peer")
@@ -234,6 +235,7 @@ def discover():
     if _discovered:
         return
     _discovered = True
+    load_pool()
     package = importlib.import_module("convgrad.kernels")
     for folder in pkgutil.iter_modules(package.__path__):
         if folder.ispkg:
