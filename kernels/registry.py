@@ -17,8 +17,6 @@ from convgrad.kernels.validation import choice, output, reject
 
 FAMILIES = ("naive", "numba", "scipy", "fft", "gemm", "winograd", "cuda", "peer")
 DEVICES = ("cpu", "cuda")
-CALLS = ("plain", "out", "prepared", "prepared out")
-"""Ways to call a kernel: into an array of its own or a given one, with weights given or kept."""
 ENTRY_POINTS = "convgrad.kernels"
 
 _operations: dict[str, Operation] = {}
@@ -153,7 +151,13 @@ class Kernel:
         return Prepared(self, operation(self.operation), weights, options)
 
     def why_not_call(self, call):
-        """Say why this kernel cannot be called in one of the ways `CALLS`; None if it can."""
+        """Say why this kernel cannot be called in a way; None if it can.
+
+        Parameters
+        ----------
+        call : {"plain", "out", "prepared", "prepared out"}
+            Into an array of its own or a given one, with weights given or kept.
+        """
         if "prepared" in call:
             if operation(self.operation).weights is None:
                 return f"{self.operation} has no weights to prepare"
