@@ -211,6 +211,57 @@ def check_out(kernel):
             _check_values(what, kernel, arguments, out)
 
 
+def check_prepared(kernel):
+    """With the weights kept, right as with the weights given; or it says that it keeps none.
+
+    Later changes to the weights have no effect, ``out=`` is filled, and bad input raises what a
+    plain call raises.
+    """
+    definition = operation(kernel.operation)
+    reason = kernel.why_not_call("prepared")
+    if reason is not None:
+        error = _error_of(lambda: kernel.prepare(np.ones(1)))
+        _require(
+            isinstance(error, Unsupported) and str(error).endswith(reason),
+            f"{_name(kernel)}: `prepare` has to raise Unsupported, {reason!r}, not {error!r}",
+        )
+        return
+    for example in _edge_cases(kernel):
+        for dtype in _effort(kernel).dtypes:
+            arrays = example.arrays(dtype)
+            arguments = definition.bind(**arrays, **example.options)
+            if kernel.why_not_bound(arguments) is not None:
+                continue
+            what = f"{_name(kernel)} on {example}, prepared, {dtype}"
+            weights = arrays[definition.weights].copy()
+            (other,) = (array for name, array in arrays.items() if name != definition.weights)
+            prepared = kernel.prepare(weights, **example.options)
+            weights[...] = np.nan
+            for _ in range(2):  # the second call may rely on the first one's validation
+                result = prepared(other)
+                _check_values(what, kernel, arguments, result)
+            out = np.full_like(result, np.nan)
+            if kernel.writes_in_place:
+                _require(prepared(other, out=out) is out, f"{what}: it has to return `out`")
+                _check_values(f"{what}, with out=", kernel, arguments, out)
+            else:
+                error = _error_of(prepared, array=other, out=out)
+                _require(
+                    isinstance(error, Unsupported),
+                    f"{what}: it has no `out` and has to raise Unsupported, not {error!r}",
+                )
+    for argument, call in examples.BAD_CALLS[kernel.operation]:
+        arrays = dict(call)
+        weights, other = arrays.pop(definition.weights), arrays.pop(definition.odd)
+        expected = _error_of(definition.bind, **call)
+        error = _error_of(lambda w=weights, o=other, k=arrays: kernel.prepare(w, **k)(o))
+        _require(
+            type(error) is type(expected) and str(error) == str(expected),
+            f"{_name(kernel)}, prepared: for a bad {argument} it has to raise {expected!r}, as a "
+            f"plain call does, not {error!r}",
+        )
+
+
 def check_workspace(kernel):
     """`workspace_bytes` is an int that holds at least the result, and needs no numbers."""
     definition = operation(kernel.operation)

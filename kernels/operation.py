@@ -40,6 +40,8 @@ class Operation(ABC):
     name: str
     odd: str
     """The argument whose sign carries over to the result: ``f(-x) = -f(x)`` exactly."""
+    weights: str | None = None
+    """The last array, where calls are likely to repeat it with others: what `prepare` keeps."""
     sizes: dict
     """Names of the sizes that make up a case, with their defaults (None: must be given)."""
     named_cases: dict
@@ -48,6 +50,10 @@ class Operation(ABC):
     @abstractmethod
     def bind(self, *args, **kwargs):
         """Validate a call and return its `Arguments`; every kernel gives the same messages."""
+
+    def partner_shape(self, weights, **options):
+        """Shape of the least that these weights and options can be called with."""
+        raise NotImplementedError(f"{self.name} has no weights to prepare")
 
     @abstractmethod
     def output_shape(self, *arrays, **options):

@@ -12,8 +12,9 @@ from importlib.util import find_spec
 import numpy as np
 
 from convgrad.kernels.operation import Operation
+from convgrad.kernels.prepared import Prepared
 from convgrad.kernels.threads import load_pool
-from convgrad.kernels.validation import choice, reject
+from convgrad.kernels.validation import choice, output, reject
 
 FAMILIES = ("naive", "numba", "scipy", "fft", "gemm", "winograd", "cuda", "peer")
 DEVICES = ("cpu", "cuda")
@@ -44,6 +45,8 @@ class Kernel:
         Modules that have to be installed.
     function : callable
         The implementation: takes validated arrays of one dtype and normalised options.
+    prepares : callable or None
+        What `prepare` hands the weights to; see `kernel`.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Kernel:
     requires: tuple = ()
     serves: object = field(default=None, repr=False)
     workspace: object = field(default=None, repr=False)
+    prepares: object = field(default=None, repr=False)
 
     def __post_init__(self):
         object.__setattr__(self, "__doc__", self.function.__doc__)
@@ -115,37 +119,70 @@ class Kernel:
         definition = operation(self.operation)
         arguments = definition.bind(*args, **kwargs)
         if reason := self.why_not() or self.why_not_bound(arguments):
-            raise Unsupported(f"{self.operation} by {self.name}: {reason}")
+            self.refuse(reason)
         if out is None:
             return self.function(*arguments.arrays, **arguments.options)
-        if not self.writes_in_place:
-            raise Unsupported(
-                f"{self.operation} by {self.name}: it cannot write into a given array"
-            )
-        shape = definition.output_shape(*arguments.arrays, **arguments.options)
-        _check_out(out, shape, arguments)
+        self.check_out(out, arguments)
         return self.function(*arguments.arrays, out=out, **arguments.options)
+
+    def prepare(self, weights, **options):
+        """Keep the weights in the form that this kernel works with.
+
+        Parameters
+        ----------
+        weights : array_like
+            The operation's `Operation.weights`, such as the taps of ``convolve``; copied.
+        **options
+            As in a plain call.
+
+        Returns
+        -------
+        Prepared
+            To be called with the other array alone, and ``out`` if wanted.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For weights and options that the operation does not accept.
+        Unsupported
+            Where this kernel has nothing to prepare, or cannot run here.
+        """
+        if reason := self.why_not_call("prepared") or self.why_not():
+            self.refuse(reason)
+        return Prepared(self, operation(self.operation), weights, options)
+
+    def why_not_call(self, call):
+        """Say why this kernel cannot be called in a way; None if it can.
+
+        Parameters
+        ----------
+        call : {"plain", "out", "prepared", "prepared out"}
+            Into an array of its own or a given one, with weights given or kept.
+        """
+        if "prepared" in call:
+            if operation(self.operation).weights is None:
+                return f"{self.operation} has no weights to prepare"
+            if self.prepares is None:
+                return "it cannot prepare weights"
+        if "out" in call and not self.writes_in_place:
+            return "it cannot write into a given array"
+        return None
+
+    def check_out(self, out, arguments):
+        """Refuse an array that the result of these arguments cannot be written into."""
+        if reason := self.why_not_call("out"):
+            self.refuse(reason)
+        shape = operation(self.operation).output_shape(*arguments.arrays, **arguments.options)
+        output(out, shape, arguments.dtype, arguments.arrays)
+
+    def refuse(self, reason):
+        """Raise `Unsupported` with a sentence."""
+        raise Unsupported(f"{self.operation} by {self.name}: {reason}")
 
     @property
     def writes_in_place(self):
         """Whether ``out=`` is served."""
-        return "out" in inspect.signature(self.function).parameters
-
-
-def _check_out(out, shape, arguments):
-    expected = f"a writeable C-contiguous array of shape {shape} and dtype {arguments.dtype}"
-    if not isinstance(out, np.ndarray):
-        reject("out", type(out).__name__, expected, TypeError)
-    if out.shape != shape or out.dtype != arguments.dtype or not out.flags.carray:
-        reject("out", f"shape {out.shape}, dtype {out.dtype}, flags {_flag_text(out)}", expected)
-    if any(np.may_share_memory(out, array) for array in arguments.arrays):
-        reject("out", "an array that overlaps an input", "memory of its own")
-
-
-def _flag_text(array):
-    return ("C" if array.flags.c_contiguous else "not C") + (
-        "" if array.flags.writeable else ", read-only"
-    )
+        return "out" in _parameters(self.function)
 
 
 def kernel(
@@ -158,6 +195,7 @@ def kernel(
     requires=(),
     serves=None,
     workspace=None,
+    prepare=None,
 ):
     """Register a function as an implementation of an operation.
 
@@ -178,6 +216,10 @@ def kernel(
         Function of the kernel's arguments that returns None, or why it does not serve them.
     workspace : callable, optional
         Function of the kernel's arguments that returns the bytes of its temporary arrays.
+    prepare : callable, optional
+        ``prepare(weights, **options)`` returns a callable ``call(array, out=None)``: what the
+        kernel computes from that array and these weights. Weights and options are those that the
+        kernel gets; the weights are not changed afterwards.
 
     Returns
     -------
@@ -203,6 +245,7 @@ def kernel(
             requires=tuple(requires),
             serves=serves,
             workspace=workspace,
+            prepares=prepare,
         )
         known = _kernels.setdefault(operation, {})
         taken = known.get(made.name)
@@ -212,6 +255,11 @@ def kernel(
         return made
 
     return register
+
+
+@functools.cache
+def _parameters(function):
+    return inspect.signature(function).parameters
 
 
 @functools.cache

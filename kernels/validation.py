@@ -86,3 +86,16 @@ def finite(**named):
         if not (np.isfinite(array.min()) and np.isfinite(array.max())):  # no temporary array
             index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
             reject(name, f"{array[index]} at index {index}", "finite numbers only")
+
+
+def output(out, shape, dtype, inputs):
+    """Reject an array that a result of this shape and dtype cannot be written into."""
+    expected = f"a writeable C-contiguous array of shape {shape} and dtype {dtype}"
+    if not isinstance(out, np.ndarray):
+        reject("out", type(out).__name__, expected, TypeError)
+    if out.shape != shape or out.dtype != dtype or not out.flags.carray:
+        order = "C" if out.flags.c_contiguous else "not C"
+        flags = order + ("" if out.flags.writeable else ", read-only")
+        reject("out", f"shape {out.shape}, dtype {out.dtype}, flags {flags}", expected)
+    if any(np.may_share_memory(out, array) for array in inputs):
+        reject("out", "an array that overlaps an input", "memory of its own")

@@ -69,6 +69,7 @@ def _of_case(samples, cells, aim):
         & (samples.case == ours.case)
         & (samples.threads == ours.threads)
         & (samples.cache == ours.cache)
+        & (samples.call == ours.call)
     ]
     own, rival = (
         block[block.kernel == one.kernel].set_index(["process", "round"])

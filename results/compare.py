@@ -77,7 +77,7 @@ def compare(a, b, threshold=SAME - 1):
     table = _side(a).merge(_side(b), how="outer", on=list(KEY), suffixes=("_a", "_b"))
     timed = table[table.median_s_a.notna() & table.median_s_b.notna()]
     rows = pd.DataFrame(map(_difference, timed.itertuples()), timed.index, _FIGURES, dtype=float)
-    figure = [timed.operation, timed.dtype_a, timed.threads, timed.cache]
+    figure = [timed.operation, timed.dtype_a, timed.threads, timed.cache, timed.call]
     rows["p_adjusted"] = rows.p_adjusted.groupby(figure).transform(lambda p: holm(p.to_numpy()))
     rows["resolution"] = np.fmax(timed.resolution_a, timed.resolution_b)
     rows["verdict"] = [_verdict(row, threshold) for row in rows.itertuples()]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from convgrad.results.compare import left_out
 from convgrad.results.plots.style import seconds
-from convgrad.results.schema import CACHES
+from convgrad.results.schema import CACHES, CALLS
 
 
 def readable(table):
@@ -24,11 +24,14 @@ def readable(table):
         operation, case, kernel, threads, A, B, B/A with its interval, and verdict.
     """
     cells = table[table.verdict != ""]
-    cold = [f", {cache} cache" if cache != CACHES[0] else "" for cache in cells.cache]
+    how = [
+        (f", {cache} cache" if cache != CACHES[0] else "") + (f", {call}" * (call != CALLS[0]))
+        for cache, call in zip(cells.cache, cells.call)
+    ]
     return pd.DataFrame(
         {
             "operation": cells.operation,
-            "case": cells.case + cold,
+            "case": cells.case + how,
             "kernel": cells.kernel,
             "threads": cells.threads.astype(str),
             "A": cells.a_s.map(seconds),

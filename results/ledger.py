@@ -11,6 +11,7 @@ COLUMNS = [
     "dtype",
     "threads",
     "cache",
+    "call",
     "case",
     "family",
     "compile_s",
@@ -24,7 +25,7 @@ COLUMNS = [
 
 
 def ledger(cells):
-    """A row for each kernel that is compiled, dtype, thread count and cache mode.
+    """A row for each kernel that is compiled, dtype, thread count, cache mode and way of calling.
 
     Parameters
     ----------
@@ -45,10 +46,10 @@ def ledger(cells):
     # compiling is booked once for a kernel and dtype, and not with every case
     costs = compiled.groupby(["operation", "kernel", "dtype"], sort=False)[["compile_s", "load_s"]]
     compiled = compiled.assign(**costs.transform("max"))
-    names = ["operation", "kernel", "dtype", "threads", "cache"]
+    names = ["operation", "kernel", "dtype", "threads", "cache", "call"]
     largest = compiled.sort_values("flops", kind="stable").drop_duplicates(names, keep="last")
     place = compiled.groupby(["operation", "kernel"], sort=False).ngroup()
-    order = largest.assign(place=place).sort_values(["place", "dtype", "threads", "cache"])
+    order = largest.assign(place=place).sort_values(["place", "dtype", "threads", "cache", "call"])
     table = order.merge(
         rivals.rename(columns={"kernel": "against", "median_s": "against_s"}),
         how="left",

@@ -78,8 +78,8 @@ def _lead(info, cells):
 def _overview(drawn, won, cells):
     if won.empty:
         return "<section><h2>Overview</h2><p>Nothing has been measured yet.</p></section>"
-    dtype, threads, cache = main_view(cells)
-    main = winners(select(cells, dtype, threads, cache))
+    dtype, threads, cache, call = main_view(cells)
+    main = winners(select(cells, dtype, threads, cache, call))
     lines = []
     for operation, part in main.groupby("operation", sort=False):
         wins = part.winner.value_counts()
@@ -92,7 +92,7 @@ def _overview(drawn, won, cells):
         sure = f"; surely ahead of the next at {part.clear.sum()} of {rivals}" if rivals else ""
         link = f'<a href="#{escape(operation)}">{escape(operation)}</a>'
         lines.append(f"<li>{link}: {names}{lead}{sure}.</li>")
-    view = f"{escape(dtype)}, {threads_text(threads)}, {escape(cache)} cache"
+    view = f"{escape(dtype)}, {threads_text(threads)}, {escape(cache)} cache, {escape(call)} calls"
     words = f"<p>Wins by size, {view}:</p><ul>{''.join(lines)}</ul>"
     return f"<section><h2>Overview</h2>{''.join(map(_figure, drawn))}{words}</section>"
 

@@ -7,7 +7,7 @@ from convgrad.results.plots import style
 from convgrad.results.plots.roofline import levels
 from convgrad.results.plots.views import threads_text
 
-_FIGURE = ["operation", "dtype", "threads", "cache"]
+_FIGURE = ["operation", "dtype", "threads", "cache", "call"]
 _RUN = ("command", "preset", "start", "end", "state")
 
 
@@ -91,7 +91,7 @@ def _resolution(cells):
         "than those between these twins cannot be told apart.</p>"
     )
     heads = [*_FIGURE, "cannot tell below"]
-    return f"<h3>What could be told apart</h3>{text}" + table(heads, rows, numbers={2, 4})
+    return f"<h3>What could be told apart</h3>{text}" + table(heads, rows, numbers={2, 5})
 
 
 def _numbers(facts):

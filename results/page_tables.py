@@ -54,6 +54,7 @@ def winners_table(won):
                 f"<b>{escape(row.winner)}</b>",
                 str(row.threads),
                 escape(row.cache),
+                escape(row.call),
                 style.seconds(row.median_s),
                 "baseline" if row.winner == row.baseline else _factor(row.factor_over_baseline),
                 _lead(row),
@@ -65,13 +66,14 @@ def winners_table(won):
         "fastest",
         "threads",
         "cache",
+        "call",
         "time",
         "over baseline",
         "over the next",
         "how sure",
         "next",
     ]
-    body = table(heads, rows, numbers={1, 3, 4, 5})
+    body = table(heads, rows, numbers={1, 4, 5, 6})
     folded = "" if len(won) > MOST_OPEN else " open"
     return f"<details{folded}><summary>Winners at {len(won)} cells</summary>{body}</details>"
 
@@ -86,6 +88,7 @@ def ledger_table(ledger):
             escape(row.dtype),
             str(row.threads),
             escape(row.cache),
+            escape(row.call),
             *map(style.seconds, (row.compile_s, row.load_s, row.first_call_s, row.steady_s)),
             escape(payoff(row)),
             _code(row.case),
@@ -93,8 +96,17 @@ def ledger_table(ledger):
         for row in ledger.itertuples()
     ]
     costs = ["compile", "load", "first call", "later calls"]
-    heads = ["kernel", "dtype", "threads", "cache", *costs, "compiling has paid off", "size"]
-    body = table(heads, rows, numbers={2, 4, 5, 6, 7})
+    heads = [
+        "kernel",
+        "dtype",
+        "threads",
+        "cache",
+        "call",
+        *costs,
+        "compiling has paid off",
+        "size",
+    ]
+    body = table(heads, rows, numbers={2, 5, 6, 7, 8})
     return f"<details><summary>What compiling costs</summary>{body}</details>"
 
 
@@ -134,6 +146,7 @@ _HEADS = [
     "kernel",
     "threads",
     "cache",
+    "call",
     "status",
     "time",
     "±",
@@ -146,7 +159,7 @@ _HEADS = [
     "error",
     "flags",
 ]
-_NUMBERS = {0, 4, 7, 8, 9, 11, 12, 14, 15}
+_NUMBERS = {0, 4, 8, 9, 10, 12, 13, 15, 16}
 
 
 def _cell(number, row):
@@ -161,6 +174,7 @@ def _cell(number, row):
         escape(row["kernel"]),
         str(row["threads"]),
         escape(row["cache"]),
+        escape(row["call"]),
         escape(row["status"]),
         time,
         style.percent((row["high_s"] - row["low_s"]) / 2 / row["median_s"]) if timed else "",

@@ -37,8 +37,8 @@ def samples_text(samples, cells):
             " ".join(f"{value:.5g}" for value in some.seconds)
             for _, some in own.groupby("process", sort=False)
         ]
-        operation, case, kernel, threads, cache = key
-        title = f"cell {number}: {operation} {case} {kernel} threads={threads} {cache}"
+        operation, case, kernel, threads, cache, call = key
+        title = f"cell {number}: {operation} {case} {kernel} threads={threads} {cache} {call}"
         blocks.append(f"{title}\n{' | '.join(processes)}\n")
     return "\n".join(blocks)
 

@@ -1,15 +1,21 @@
 """Names that every table shares: columns, statuses, flags, verdicts."""
 
-KEY = ("operation", "case", "kernel", "threads", "cache")
+KEY = ("operation", "case", "kernel", "threads", "cache", "call")
 """What identifies a cell. Kernels compete where the others of these are equal."""
 
-CONTEST = ("operation", "case", "threads", "cache")
+CONTEST = ("operation", "case", "threads", "cache", "call")
 
 AGAINST = "@against"
 """Behind the name of a kernel: the same kernel of another version of convgrad."""
 
 CACHES = ("warm", "cold")
 """Whether inputs may lie in a cache, or come from memory with every call."""
+
+CALLS = ("plain", "out", "prepared", "prepared out")
+"""How a kernel is called: into an array of its own or a given one, with weights given or kept."""
+
+BEFORE = {"cache": CACHES[0], "call": CALLS[0]}
+"""What runs leave unsaid that are older than these columns."""
 
 TWIN = "null twin"
 SPIN = "spin probe"
@@ -98,6 +104,7 @@ CELL_COLUMNS = (
     "cores_used",
     "peak_bytes",
     "workspace_bytes",
+    "prepare_s",  # of keeping the weights; what a first call adds to that is in first_call_s
     "compile_s",
     "load_s",
     "first_call_s",
@@ -127,6 +134,7 @@ TEXT_COLUMNS = (
     "lead_verdict",
     "flags",
     "cache",
+    "call",
     "level",
     "bound_by",
     "identity",

@@ -11,15 +11,12 @@ import numpy as np
 import pandas as pd
 
 from convgrad.results.durable import CannotWrite, cut_torn_line, extend, lock, replace, whole_lines
-from convgrad.results.schema import CACHES, CONTEST, EVIDENCE, KEY, SAMPLE_COLUMNS, STATUSES
+from convgrad.results.schema import BEFORE, CONTEST, EVIDENCE, KEY, SAMPLE_COLUMNS, STATUSES
 
 __all__ = ["CannotWrite", "Run"]
 
-_BEFORE_CACHES = {"cache": CACHES[0]}
-"""What runs leave unsaid that are older than the column."""
-
 _DTYPES = {
-    **dict.fromkeys(("operation", "case", "kernel", "cache"), str),
+    **dict.fromkeys(("operation", "case", "kernel", "cache", "call"), str),
     **dict.fromkeys(("threads", "process", "round", "position", "loops"), "int64"),
     **dict.fromkeys(("wall_ns", "cpu_ns"), "float64"),
 }
@@ -174,7 +171,7 @@ class Run:
         lines = whole_lines(self.path / "journal.jsonl").splitlines()
         for number, line in enumerate(lines, start=1):
             try:
-                fact = _BEFORE_CACHES | json.loads(line)
+                fact = BEFORE | json.loads(line)
                 key = _key(fact)
                 if fact.get("discarded"):
                     merged.pop(key, None)
@@ -223,7 +220,7 @@ class Run:
 
 def _parsed(text):
     header = next(csv.reader([text.partition(b"\n")[0].decode()]))
-    missing = [name for name in SAMPLE_COLUMNS if name not in {*header, *_BEFORE_CACHES}]
+    missing = [name for name in SAMPLE_COLUMNS if name not in {*header, *BEFORE}]
     if missing:
         raise ValueError(f"got no column {', '.join(missing)}, expected {', '.join(KEY)} and so on")
     if b"\0" in text:
@@ -235,7 +232,7 @@ def _parsed(text):
     )
     if not isinstance(table.index, pd.RangeIndex):
         raise ValueError(f"got rows of more than {len(header)} fields, expected one a column")
-    missing = {name: value for name, value in _BEFORE_CACHES.items() if name not in table}
+    missing = {name: value for name, value in BEFORE.items() if name not in table}
     return table.assign(**missing)[list(SAMPLE_COLUMNS)]
 
 

@@ -5,14 +5,14 @@ import pandas as pd
 
 from convgrad.results import flags, verdicts
 from convgrad.results.limits import limits
-from convgrad.results.schema import CELL_COLUMNS, CONTEST, EVIDENCE, KEY, TEXT_COLUMNS
+from convgrad.results.schema import BEFORE, CELL_COLUMNS, CONTEST, EVIDENCE, KEY, TEXT_COLUMNS
 from convgrad.results.statistics import published as interval_of
 from convgrad.results.statistics import quartiles
 from convgrad.results.timings import timings
 
 
 def cells(samples, facts, info=None):
-    """Summarise a run: one row a case, kernel, thread count and cache.
+    """Summarise a run: one row a case, kernel, thread count, cache and way of calling.
 
     Parameters
     ----------
@@ -33,16 +33,15 @@ def cells(samples, facts, info=None):
     DataFrame
         `schema.CELL_COLUMNS`, with a column for each size after the key. Times are in seconds a
         call; they are missing unless the status is "ok". Samples and facts of runs that knew no
-        ``cache`` are "warm".
+        ``cache`` or ``call`` are "warm" and "plain".
     """
     info = info or {}
     facts = [
-        {**fact, "cache": fact.get("cache") or "warm"}
+        {**fact, **{name: fact.get(name) or value for name, value in BEFORE.items()}}
         for fact in facts
         if fact["kernel"] not in EVIDENCE
     ]
-    if "cache" not in samples:
-        samples = samples.assign(cache="warm")
+    samples = samples.assign(**{n: v for n, v in BEFORE.items() if n not in samples})
     timed = timings(samples)
     table = _facts_table(facts)
     table = _filled(table, _times(table, timed))

@@ -1,10 +1,10 @@
 """Faster, slower, the same, or not to be told: comparisons within rounds, judged figure by figure.
 
-A figure shows one operation at one dtype, thread count and cache. Who reads it looks at all of its
-comparisons and remembers the most striking, so that p values are adjusted among them all (Holm,
-1979); in return, they share what they know of how processes differ (`together`). And a difference
-has to be larger than those that the figure's null twins, which are the baseline against itself,
-were measured to have: what the machine does to equal kernels is no merit.
+A figure shows one operation at one dtype, thread count, cache and way of calling. Who reads it
+looks at all of its comparisons and remembers the most striking, so that p values are adjusted among
+them all (Holm, 1979); in return, they share what they know of how processes differ (`together`).
+And a difference has to be larger than those that the figure's null twins, which are the baseline
+against itself, were measured to have: what the machine does to equal kernels is no merit.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from convgrad.results.statistics import ENOUGH, Comparison, compare, holm
 from convgrad.results.timings import log_ratios
 from convgrad.results.together import compare_together
 
-FIGURE = ("operation", "dtype", "threads", "cache")
+FIGURE = ("operation", "dtype", "threads", "cache", "call")
 """What the comparisons that are adjusted together have in common."""
 
 SAME = 1.02

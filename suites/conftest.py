@@ -42,6 +42,7 @@ def pytest_generate_tests(metafunc):
     ):
         words = [block.case.label, f"threads={block.threads}"]
         words += [block.cache] * (block.cache != "warm")
+        words += [block.call] * (block.call != "plain")
         group = f"{block.case.operation} {words[0]} {block.threads} threads {' '.join(words[2:])}"
         for name in block.kernels:
             marks = [
@@ -49,9 +50,9 @@ def pytest_generate_tests(metafunc):
                 pytest.mark.benchmark(timer=_REPLAY, group=group.rstrip()),
             ]
             label = "-".join([*words, name]).replace("=", ":")  # -k knows no "="
-            values = block.case.label, block.threads, block.cache, name
+            values = block.case.label, block.threads, block.cache, block.call, name
             cells.append(pytest.param(*values, marks=marks, id=label))
-    metafunc.parametrize(("case", "threads", "cache", "kernel"), cells)
+    metafunc.parametrize(("case", "threads", "cache", "call", "kernel"), cells)
 
 
 class _Replay:
@@ -96,6 +97,6 @@ class Measured:
 
 
 @pytest.fixture
-def measured(request, case, threads, cache, kernel):
+def measured(request, case, threads, cache, call, kernel):
     """The cell that a test is about."""
     return Measured(request.config.pluginmanager.get_plugin(_PLUGIN), request.node)

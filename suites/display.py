@@ -110,7 +110,13 @@ def print_outcome(console, run):
             table.add_row(f"[bold]{operation}[/bold]")
         table.add_row(
             row.case.replace(",", " "),
-            str(row.threads) if row.cache == "warm" else f"{row.threads} {row.cache}",
+            " ".join(
+                [
+                    str(row.threads),
+                    *[row.cache] * (row.cache != "warm"),
+                    *[row.call] * (row.call != "plain"),
+                ]
+            ),
             row.winner,
             _engineering(row.median_s),
             _factor(row.factor_over_runner_up),

@@ -9,7 +9,7 @@ import pytest
 from convgrad import kernels
 from convgrad.kernels import registry
 from convgrad.kernels.validation import DTYPES
-from convgrad.results.schema import CACHES
+from convgrad.results.schema import CACHES, CALLS
 from convgrad.suites.machine.environment import usable_cores
 from convgrad.suites.measure.settings import PRESETS
 
@@ -21,6 +21,7 @@ SELECTIONS = {
     "dtype": "these dtypes instead of the suites' own",
     "threads": "these numbers of threads instead of the suites' own",
     "cache": "warm, or cold: calls rotate through inputs that no cache holds",
+    "call": "plain, out: into a given array, prepared: with the weights kept, or prepared out",
     "import": "import this module, whose kernels join in",
 }
 PLACES = {
@@ -69,6 +70,7 @@ def check(config):
         "dtype": [dtype.name for dtype in DTYPES],
         "threads": [str(count) for count in range(1, usable_cores() + 1)],
         "cache": CACHES,
+        "call": CALLS,
     }
     for name, known in accepted.items():
         for value in config.getoption(name):

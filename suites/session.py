@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from convgrad.results.report import write_report
-from convgrad.results.schema import AGAINST, SAMPLE_COLUMNS
+from convgrad.results.schema import AGAINST, CALLS, SAMPLE_COLUMNS
 from convgrad.results.store import CannotWrite, Run
 from convgrad.suites import against
 from convgrad.suites.machine import environment, facts
@@ -70,6 +70,7 @@ class Session:
             dtypes=option("dtype"),
             threads=[int(n) for n in option("threads")],
             caches=option("cache"),
+            calls=option("call"),
             small_bytes=facts.last_level_cache_bytes(),
             kernel_filter=self._wants,
         )
@@ -329,4 +330,10 @@ def _kernel(item):
 
 
 def _order(block):
-    return block.threads, block.cache != "warm", block.case.flops, block.case.label
+    return (
+        block.threads,
+        block.cache != "warm",
+        CALLS.index(block.call),
+        block.case.flops,
+        block.case.label,
+    )

@@ -42,6 +42,7 @@ class Axes:
     data : str
         "random", or the name of a real input.
     caches : sequence of {"warm", "cold"}
+    calls : sequence of {"plain", "out", "prepared", "prepared out"}
     """
 
     sizes: Sequence
@@ -49,6 +50,7 @@ class Axes:
     threads: Sequence = (ALL,)
     data: str = "random"
     caches: Sequence = ("warm",)
+    calls: Sequence = ("plain",)
 
 
 def both_ways(sizes):
@@ -81,6 +83,7 @@ class Suite:
         dtypes=(),
         threads=(),
         caches=(),
+        calls=(),
         small_bytes=math.inf,
         kernel_filter=None,
         **_,
@@ -92,7 +95,7 @@ class Suite:
         preset : str
         cores : int
             What "all" means.
-        dtypes, threads, caches : sequence, optional
+        dtypes, threads, caches, calls : sequence, optional
             Take these instead of what the axes say.
         small_bytes : float
             What is larger than a cache of this size is cold anyway.
@@ -111,14 +114,18 @@ class Suite:
         )
         found = {}
         for axes in self.presets.get(preset, ()):
-            for sizes, dtype, count, cache in itertools.product(
-                axes.sizes, dtypes or axes.dtypes, threads or axes.threads, caches or axes.caches
+            for sizes, dtype, count, cache, call in itertools.product(
+                axes.sizes,
+                dtypes or axes.dtypes,
+                threads or axes.threads,
+                caches or axes.caches,
+                calls or axes.calls,
             ):
                 case = kernels.Case.of(self.operation, dtype, axes.data, **sizes)
                 count = cores if count == ALL else count
                 if cache == "warm" or case.bytes < small_bytes:
-                    block = Block(case, count, names, self.baseline, cache)
-                    found.setdefault((case, count, cache), block)
+                    block = Block(case, count, names, self.baseline, cache, call)
+                    found.setdefault((case, count, cache, call), block)
         return list(found.values())
 
 

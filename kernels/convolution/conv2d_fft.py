@@ -8,6 +8,7 @@ array, so that the products need no transposing. Strides are cut out afterwards 
 filled with zeros, so that both gradients are stride 1 as well.
 """
 
+from functools import lru_cache, partial
 from math import prod
 from typing import NamedTuple
 
@@ -23,6 +24,8 @@ from convgrad.kernels.registry import kernel
 _SMALLEST_TILE = 16
 _TILE_PER_EXTENT = 4
 """Tile over filter: larger tiles recompute less, smaller ones have smaller filter spectra."""
+_KEPT_SIZES = 4
+"""Sizes of tiles for which a prepared kernel keeps its spectra."""
 
 
 class _Tiling(NamedTuple):
@@ -103,7 +106,13 @@ def _inverse(spectra, sides):
     return irfftn(spectra, sides, axes=(0, 1), overwrite_x=True, workers=numba.get_num_threads())
 
 
-def _correlate(values, offset, step, taps, outputs):
+def _spectra(taps, sides):
+    """Conjugate spectra of dense taps (groups, inputs, outputs, height, width)."""
+    spectra = _forward(taps.transpose(3, 4, 0, 1, 2), sides)
+    return np.conj(spectra, out=spectra)
+
+
+def _correlate(values, offset, step, taps, outputs, spectra=_spectra):
     """Cross-correlate values, spread over a plane of zeros, with dense taps.
 
     Parameters
@@ -116,6 +125,8 @@ def _correlate(values, offset, step, taps, outputs):
     taps : ndarray, shape (groups, inputs, outputs, height, width)
     outputs : (int, int)
         Outputs wanted along both axes.
+    spectra : callable
+        `_spectra`, or one that has kept them.
 
     Returns
     -------
@@ -125,13 +136,12 @@ def _correlate(values, offset, step, taps, outputs):
     batch, groups = len(values), len(taps)
     tiling = _tiling(taps.shape[3:], outputs)
     tiles = _cut(values, offset, step, tiling.sides, tiling, groups)
-    spectra = _forward(tiles, tiling.sides)
+    seen = _forward(tiles, tiling.sides)
     del tiles
-    filters = _forward(taps.transpose(3, 4, 0, 1, 2), tiling.sides)
-    np.conj(filters, out=filters)
+    filters = spectra(taps, tiling.sides)
     # An outer product needs no sum over inputs.
-    products = spectra * filters if spectra.shape[-1] == 1 else spectra @ filters
-    del spectra, filters
+    products = seen * filters if seen.shape[-1] == 1 else seen @ filters
+    del seen, filters
     tiles = _inverse(products, tiling.sides)[: tiling.kept[0], : tiling.kept[1]]
     del products
     tiles = tiles.reshape(*tiling.kept, groups, batch, *tiling.counts, -1)
@@ -165,20 +175,74 @@ def _workspace(images, filters, *, stride, padding, dilation, groups):
     return _correlation_bytes(len(images), taps, extents(sides, stride), images.itemsize)
 
 
-@kernel("conv2d", family="fft", algorithm="fft", workspace=_workspace)
-def fft(images, filters, *, stride, padding, dilation, groups):
+def _dense_taps(filters, dilation, groups):
+    """Taps (groups, inputs, outputs, height, width), with zeros where they are dilated."""
+    count, per_group, *filter_size = filters.shape
+    taps = filters.reshape(groups, count // groups, per_group, *filter_size)
+    return stuff(taps.swapaxes(1, 2), dilation)
+
+
+def _reversed_taps(filters, dilation, groups):
+    count, per_group, *filter_size = filters.shape
+    taps = filters.reshape(groups, count // groups, per_group, *filter_size)
+    return stuff(taps[..., ::-1, ::-1], dilation)
+
+
+def _given(result, out):
+    """Put a result into contiguous memory: that which is given, if any is."""
+    if out is None:
+        return np.ascontiguousarray(result)
+    out[...] = result
+    return out
+
+
+def _keeping_spectra(function, taps_of):
+    """Make the `prepare` of a kernel: spectra are kept for the last few sizes of tiles."""
+
+    def prepare(filters, *, dilation, groups, **options):
+        taps = taps_of(filters, dilation, groups)
+        kept = lru_cache(_KEPT_SIZES)(partial(_spectra, taps))
+        options |= {"dilation": dilation, "groups": groups}
+
+        def call(values, out=None):
+            return function(values, filters, taps, lambda _, sides: kept(sides), out, **options)
+
+        return call
+
+    return prepare
+
+
+def _layer(images, filters, taps, spectra, out, *, stride, padding, dilation, groups):
+    sides = output_sides(images.shape[2:], filters.shape[2:], stride, padding, dilation)
+    (top, _), (left, _) = padding
+    dense = _correlate(images, (top, left), 1, taps, extents(sides, stride), spectra)
+    return _given(dense[..., ::stride, ::stride], out)
+
+
+def _layer_backwards(
+    output_gradient, filters, taps, spectra, out, *, image_size, stride, padding, **_
+):
+    offset = tuple(n - 1 - before for n, (before, _) in zip(taps.shape[3:], padding))
+    return _given(_correlate(output_gradient, offset, stride, taps, image_size, spectra), out)
+
+
+@kernel(
+    "conv2d",
+    family="fft",
+    algorithm="fft",
+    workspace=_workspace,
+    prepare=_keeping_spectra(_layer, _dense_taps),
+)
+def fft(images, filters, *, stride, padding, dilation, groups, out=None):
     """Spectra of tiles times spectra of filters, one complex matrix product per frequency.
 
     About ``2 (tile / kept)**2`` multiplications per output and channel whatever the filter, and
     transforms of O(log tile) per pixel; spectra of the filters take up to 32 times their memory.
-    For filters of 5 x 5 and more. Strides save nothing.
+    For filters of 5 x 5 and more. Strides save nothing. Prepared, the spectra are kept.
     """
-    count, per_group, *filter_size = filters.shape
-    taps = filters.reshape(groups, count // groups, per_group, *filter_size).swapaxes(1, 2)
-    sides = output_sides(images.shape[2:], filter_size, stride, padding, dilation)
-    (top, _), (left, _) = padding
-    dense = _correlate(images, (top, left), 1, stuff(taps, dilation), extents(sides, stride))
-    return np.ascontiguousarray(dense[..., ::stride, ::stride])
+    taps = _dense_taps(filters, dilation, groups)
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    return _layer(images, filters, taps, _spectra, out, **options)
 
 
 def _input_gradient_workspace(
@@ -195,15 +259,15 @@ def _input_gradient_workspace(
     algorithm="fft",
     name="fft",
     workspace=_input_gradient_workspace,
+    prepare=_keeping_spectra(_layer_backwards, _reversed_taps),
 )
-def input_gradient_fft(output_gradient, filters, *, image_size, stride, padding, dilation, groups):
+def input_gradient_fft(
+    output_gradient, filters, *, image_size, stride, padding, dilation, groups, out=None
+):
     """The convolution of ``fft`` with reversed filters, over gradients spread by the stride."""
-    count, per_group, *filter_size = filters.shape
-    taps = filters.reshape(groups, count // groups, per_group, *filter_size)[..., ::-1, ::-1]
-    spans = extents(filter_size, dilation)
-    offset = tuple(span - 1 - before for span, (before, _) in zip(spans, padding))
-    dense = _correlate(output_gradient, offset, stride, stuff(taps, dilation), image_size)
-    return np.ascontiguousarray(dense)
+    taps = _reversed_taps(filters, dilation, groups)
+    options = {"image_size": image_size, "stride": stride, "padding": padding}
+    return _layer_backwards(output_gradient, filters, taps, _spectra, out, **options)
 
 
 def _filter_gradient_workspace(

@@ -85,7 +85,7 @@ def _workspace(images, filters, *, stride, padding, dilation, **_):
 
 
 @kernel("conv2d", family="gemm", workspace=_workspace)
-def im2col(images, filters, *, stride, padding, dilation, groups):
+def im2col(images, filters, *, stride, padding, dilation, groups, out=None):
     """Gather the pixels of every output into a column, then one matrix product per group.
 
     As many flops as the definition, at the speed of BLAS; every pixel is copied once per tap. For
@@ -94,13 +94,15 @@ def im2col(images, filters, *, stride, padding, dilation, groups):
     batch, count = len(images), len(filters)
     sides = output_sides(images.shape[2:], filters.shape[2:], stride, padding, dilation)
     weights = filters.reshape(groups, count // groups, -1)
-    result = np.empty((batch, groups, count // groups, prod(sides)), images.dtype)
+    if out is None:
+        out = np.empty((batch, count, *sides), images.dtype)
+    result = out.reshape(batch, groups, count // groups, prod(sides))
     for image, outputs, columns in _columns(
         images, filters.shape[2:], sides, stride, padding, dilation
     ):
         columns = columns.reshape(groups, -1, columns.shape[1])
         np.matmul(weights, columns, out=result[image, ..., outputs])
-    return result.reshape(batch, count, *sides)
+    return out
 
 
 def _filter_gradient_workspace(

@@ -7,6 +7,9 @@ import numpy as np
 from convgrad.kernels.convolution.geometry import output_sides
 from convgrad.kernels.registry import kernel
 
+_SMALLEST_BLOCKED = 1 << 16
+"""Bytes of filters from which oneDNN's blocks, prepared, save more than their call costs."""
+
 
 def _tensor(array):
     """A tensor of the array's memory where PyTorch can take it as it is, else of a copy."""
@@ -92,21 +95,61 @@ def conv2d_torch(images, filters, *, stride, padding, dilation, groups):
     return result.contiguous().numpy()
 
 
-@kernel("conv2d", family="peer", requires=("torch",), workspace=_channels_last_workspace)
+def _channels_last(tensor):
+    import torch
+
+    return tensor.contiguous(memory_format=torch.channels_last)
+
+
+def _keep_channels_last(filters, *, stride, padding, dilation, groups):
+    """Keep filters channels last, or in oneDNN's blocks where reordering them costs most."""
+    import torch
+
+    kept = _channels_last(_tensor(filters))
+    blocked = None
+    if (
+        filters.nbytes >= _SMALLEST_BLOCKED
+        and filters.dtype == np.float32
+        and torch.backends.mkldnn.is_available()
+    ):
+        zeros = [0, 0]
+        steps, spread = [stride] * 2, [dilation] * 2
+        blocked = torch.ops.mkldnn._reorder_convolution_weight(
+            kept, zeros, steps, spread, groups, None
+        )
+
+    def call(images, out=None):
+        padded, zeros = _pad(_tensor(images), padding)
+        padded = _channels_last(padded)
+        if blocked is None:
+            result = torch.nn.functional.conv2d(padded, kept, None, stride, zeros, dilation, groups)
+        else:
+            result = torch.ops.mkldnn._convolution_pointwise(
+                padded, blocked, None, zeros, steps, spread, groups, "none", [], ""
+            )
+        return result.contiguous().numpy()
+
+    return call
+
+
+@kernel(
+    "conv2d",
+    family="peer",
+    requires=("torch",),
+    workspace=_channels_last_workspace,
+    prepare=_keep_channels_last,
+)
 def torch_channels_last(images, filters, *, stride, padding, dilation, groups):
     """``torch.nn.functional.conv2d`` on channels-last tensors, the layout oneDNN likes best.
 
     Images that lie in memory channels last, as an NHWC array transposed does, are taken as they
-    are; others are converted, and the result is converted to NCHW, all inside the call.
+    are; others are converted, and the result is converted to NCHW, all inside the call. Prepared,
+    large filters are kept in the blocks that oneDNN works with.
     """
-    import torch
     from torch.nn.functional import conv2d
 
     padded, zeros = _pad(_tensor(images), padding)
-    padded, weights = (
-        tensor.contiguous(memory_format=torch.channels_last)
-        for tensor in (padded, _tensor(filters))
-    )
+    padded, weights = map(_channels_last, (padded, _tensor(filters)))
     result = conv2d(padded, weights, None, stride, zeros, dilation, groups)
     return result.contiguous().numpy()
 

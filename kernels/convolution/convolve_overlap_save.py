@@ -1,6 +1,6 @@
 """Overlap-save on `scipy.fft`: batches of equal FFT blocks, in one to three dimensions."""
 
-from functools import cache
+from functools import cache, lru_cache, partial
 from itertools import product
 from math import log2, prod
 from typing import NamedTuple
@@ -24,6 +24,8 @@ _LARGEST_BLOCK = 1 << 17
 _LINES = 16
 """`scipy.fft` puts this many transforms into the lanes of a vector; fewer run one by one."""
 _SHORTEST_SIDE = 16
+_KEPT_LENGTHS = 4
+"""Shapes of blocks for which prepared taps keep their spectra."""
 _COPYING, _SHORT_LINES = 8, 30
 """Costs of a point besides its log n butterflies, and of the start of a line of points."""
 
@@ -142,27 +144,40 @@ def _workspace(signal, taps, *, mode):
     return (padded + (uncut if uncut > result else 0) + points + 3 * batch) * signal.itemsize
 
 
-@kernel("convolve", family="fft", algorithm="fft", workspace=_workspace)
-def overlap_save(signal, taps, *, mode):
-    """Overlap-save: FFTs of overlapping blocks of the signal, whose spoilt outputs are dropped.
+def _keep_spectra(taps, *, mode):
+    """Keep the spectra of the taps, for the blocks that the last few signals were cut into."""
+    kept = lru_cache(_KEPT_LENGTHS)(partial(_spectrum, taps))
 
-    O(n log k) flops, by `scipy.fft` with a worker for each thread (Stockham, 1966; Oppenheim and
-    Schafer, *Discrete-Time Signal Processing*, 8.7.3). Blocks of all axes are as large as an
-    estimate of the cost says, up to one padded transform of everything. Equal blocks make
-    batches that fill vectors and stay in the cache. From some tens of taps on.
-    """
+    def call(signal, out=None):
+        if taps.size > signal.size:  # then the signal's spectrum is the smaller one
+            return overlap_save.function(signal, taps, mode=mode, out=out)
+        return _convolve(signal, taps, mode, lambda _, points: kept(points), out)
+
+    return call
+
+
+def _workers(points):
+    return numba.get_num_threads() if points >= _SMALLEST_SHARED else 1
+
+
+def _spectrum(taps, points):
+    return rfftn(taps, points, workers=_workers(prod(points)))
+
+
+def _convolve(signal, taps, mode, spectrum, out):
+    """Convolve, with the spectrum of the smaller operand from ``spectrum(taps, points)``."""
     shape = window_shape(convolve_window(signal.shape, taps.shape, mode))
     signal, taps, cuts = _prepare(signal, taps, mode)
     rank = signal.ndim
-    shared = prod(cut.count * cut.points for cut in cuts) >= _SMALLEST_SHARED
-    workers = numba.get_num_threads() if shared else 1
-    axes, points = tuple(range(rank, 2 * rank)), [cut.points for cut in cuts]
-    filter_spectrum = rfftn(taps, points, workers=workers)
+    workers = _workers(prod(cut.count * cut.points for cut in cuts))
+    axes, points = tuple(range(rank, 2 * rank)), tuple(cut.points for cut in cuts)
+    filter_spectrum = spectrum(taps, points)
     windows = sliding_window_view(_padded(signal, cuts), [cut.seen for cut in cuts])
     windows = windows[tuple(slice(None, None, cut.side) for cut in cuts)]
     kept = (..., *(slice(cut.kept, cut.kept + cut.side) for cut in cuts))
 
-    uncut = np.empty([cut.count * cut.side for cut in cuts], signal.dtype)
+    whole = tuple(cut.count * cut.side for cut in cuts)
+    uncut = out if out is not None and whole == shape else np.empty(whole, signal.dtype)
     # Axes (block, output) of each side in turn, seen as all blocks first, then their outputs.
     by_block = uncut.reshape([n for cut in cuts for n in (cut.count, cut.side)])
     by_block = by_block.transpose([*range(0, 2 * rank, 2), *range(1, 2 * rank, 2)])
@@ -173,4 +188,22 @@ def overlap_save(signal, taps, *, mode):
         spectra *= filter_spectrum
         outputs = irfftn(spectra, points, axes, overwrite_x=True, workers=workers)
         by_block[batch] = outputs[kept]
-    return np.ascontiguousarray(uncut[tuple(slice(n) for n in shape)])
+    result = uncut[tuple(slice(n) for n in shape)]
+    if out is None:
+        return np.ascontiguousarray(result)
+    if uncut is not out:
+        out[...] = result
+    return out
+
+
+@kernel("convolve", family="fft", algorithm="fft", workspace=_workspace, prepare=_keep_spectra)
+def overlap_save(signal, taps, *, mode, out=None):
+    """Overlap-save: FFTs of overlapping blocks of the signal, whose spoilt outputs are dropped.
+
+    O(n log k) flops, by `scipy.fft` with a worker for each thread (Stockham, 1966; Oppenheim and
+    Schafer, *Discrete-Time Signal Processing*, 8.7.3). Blocks of all axes are as large as an
+    estimate of the cost says, up to one padded transform of everything. Equal blocks make
+    batches that fill vectors and stay in the cache. From some tens of taps on. Prepared, the
+    spectrum of the taps is kept.
+    """
+    return _convolve(signal, taps, mode, _spectrum, out)

@@ -23,6 +23,7 @@ class Convolve(Operation):
 
     name = "convolve"
     odd = "signal"
+    weights = "taps"
     sizes = {"signal": None, "taps": None, "mode": "full"}
     named_cases = {
         "tiny": {"signal": (200,), "taps": (5,)},
@@ -64,6 +65,10 @@ class Convolve(Operation):
                     )
                 signal, taps = taps, signal
         return Arguments((signal, taps), {"mode": mode})
+
+    def partner_shape(self, taps, **_):
+        rank("taps", taps, 1, 2, 3)
+        return taps.shape
 
     def output_shape(self, signal, taps, *, mode):
         return window_shape(convolve_window(signal.shape, taps.shape, mode))
@@ -165,6 +170,7 @@ class Conv2d(_Layer):
 
     name = "conv2d"
     odd = "images"
+    weights = "filters"
 
     def bind(self, images, filters, *, stride=1, padding="valid", dilation=1, groups=1):
         """Validate a call.
@@ -201,6 +207,12 @@ class Conv2d(_Layer):
                 f"{filters.shape[1] * groups}, the filters' {filters.shape[1]} x {groups} groups",
             )
         return Arguments((images, filters), options)
+
+    def partner_shape(self, filters, *, dilation=1, groups=1, **_):
+        rank("filters", filters, 4)
+        dilation = integer("dilation", dilation, at_least=1)
+        groups = integer("groups", groups, at_least=1)
+        return (1, filters.shape[1] * groups, *((k - 1) * dilation + 1 for k in filters.shape[2:]))
 
     def output_shape(self, images, filters, **options):
         sides = _output_sides(images.shape[2:], filters.shape[2:], options)
@@ -306,6 +318,7 @@ class Conv2dInputGradient(_Layer):
 
     name = "conv2d_input_gradient"
     odd = "output_gradient"
+    weights = "filters"
 
     def bind(
         self,
@@ -351,6 +364,14 @@ class Conv2dInputGradient(_Layer):
         sides = _output_sides(image_size, filters.shape[2:], options)
         _check_gradient(output_gradient, output_gradient.shape[0], sides)
         return Arguments((output_gradient, filters), {"image_size": image_size, **options})
+
+    def partner_shape(
+        self, filters, *, image_size, stride=1, padding="valid", dilation=1, groups=1
+    ):
+        rank("filters", filters, 4)
+        image_size = _pair("image_size", image_size)
+        options = _layer_options(image_size, filters.shape[2:], stride, padding, dilation, groups)
+        return (1, filters.shape[0], *_output_sides(image_size, filters.shape[2:], options))
 
     def output_shape(self, output_gradient, filters, *, image_size, groups, **_):
         return (output_gradient.shape[0], filters.shape[1] * groups, *image_size)

@@ -16,6 +16,7 @@ from convgrad.results.plots.views import (
     select,
     with_efficiency,
 )
+from convgrad.results.schema import CALLS
 
 __all__ = ["main_view", "select", "write_plots"]
 
@@ -62,7 +63,7 @@ def write_plots(cells, info, folder, held=()):
         summary = overview(whole, "overview", "Who wins, and by how much", text, folder)
         pictures[""] = [summary] if summary else []
         if len(held):
-            seen = "all dtypes", view[1], view[2]
+            seen = "all dtypes", *view[1:]
             text = caption(whole.assign(resolution=float("nan")), info, *seen, marks="")
             pictures[""].insert(
                 0, aims.draw(held, "aims", "What our kernels are meant to reach", text, folder)
@@ -75,10 +76,10 @@ def write_plots(cells, info, folder, held=()):
 
 
 def _of_operation(operation, cells, info, folder):
-    dtype, threads, cache = main_view(cells)
-    view = select(cells, dtype, threads, cache)
+    dtype, threads, cache, call = main_view(cells)
+    view = select(cells, dtype, threads, cache, call)
 
-    def draw(kind, make, shown, note="", *, seen=(dtype, threads, cache), marks=MARKS):
+    def draw(kind, make, shown, note="", *, seen=(dtype, threads, cache, call), marks=MARKS):
         return make(
             shown,
             "-".join([operation, kind, *note.split()]),
@@ -93,25 +94,29 @@ def _of_operation(operation, cells, info, folder):
     under = functools.partial(roofline.draw, roofline.roof_of(info, dtype, threads))
     yield draw("roofline", under, view, marks=HOLLOW)
     both = pd.concat(
-        [select(cells, one, threads, cache) for one in dict.fromkeys(cells.dtype)]
+        [select(cells, one, threads, cache, call) for one in dict.fromkeys(cells.dtype)]
     ).sort_index()
-    yield draw("accuracy", accuracy.draw, both, seen=("all dtypes", threads, cache), marks="")
-    yield draw("ledger", ledger.draw, both, seen=("all dtypes", threads, cache), marks="")
+    yield draw("accuracy", accuracy.draw, both, seen=("all dtypes", threads, cache, call), marks="")
+    yield draw("ledger", ledger.draw, both, seen=("all dtypes", threads, cache, call), marks="")
     yield draw("throughput", over_size.throughput, view)
     yield draw("speedup", over_size.speedup, view)
 
-    single = select(cells, dtype, 1, cache)
+    single = select(cells, dtype, 1, cache, call)
     if threads != 1:
         shown = with_efficiency(view, single)
         yield draw("efficiency", over_size.efficiency, shown, marks=HOLLOW)
         if differ(view, single):
-            alone = (dtype, 1, cache)
+            alone = (dtype, 1, cache, call)
             yield draw("time", over_size.time, single, "1 thread", seen=alone)
             yield draw("speedup", over_size.speedup, single, "1 thread", seen=alone)
-    double = select(cells, "float64", threads, cache)
+    double = select(cells, "float64", threads, cache, call)
     if dtype != "float64" and differ(view, double):
-        seen = ("float64", threads, cache)
+        seen = ("float64", threads, cache, call)
         yield draw("time", over_size.time, double, "float64", seen=seen)
     if cache == "warm":
-        seen = (dtype, threads, "cold")
+        seen = (dtype, threads, "cold", call)
         yield draw("time", over_size.time, select(cells, *seen), "cold", seen=seen)
+    for other in CALLS:
+        if other != call:
+            seen = (dtype, threads, cache, other)
+            yield draw("time", over_size.time, select(cells, *seen), other, seen=seen)

@@ -1,4 +1,4 @@
-"""Which cells a figure shows: one dtype, thread count and cache mode; and what it says of them."""
+"""Which cells a figure shows: one dtype, thread count, cache mode and call; and what it says."""
 
 from convgrad.results.schema import REMARKS
 from convgrad.results.summary import resolution, winners
@@ -6,28 +6,36 @@ from convgrad.results.summary import resolution, winners
 HOLLOW = " Hollow: in doubt, see its flags."
 MARKS = f" Band: 95 % interval of the median.{HOLLOW} Cross: failed."
 
+_CALLS = {
+    "plain": "",
+    "out": "into given arrays",
+    "prepared": "weights kept",
+    "prepared out": "weights kept, into given arrays",
+}
 _NAMED = ("numpy", "scipy", "numba", "torch", "opencv", "pyfftw")
 
 
 def main_view(cells):
-    """The view that is shown first: float32, all threads and a warm cache, where there are such.
+    """The view that is shown first: float32, all threads, warm, plain calls, where there are such.
 
     Returns
     -------
     tuple
-        dtype, threads and cache, as `select` takes them.
+        dtype, threads, cache and call, as `select` takes them.
     """
     timed = cells[cells.median_s.notna()]
     cells = timed if len(timed) else cells
     dtype = _preferred(cells.dtype, "float32")
     cells = cells[cells.dtype == dtype]
     cache = _preferred(cells.cache, "warm")
-    return dtype, int(cells.threads[cells.cache == cache].max()), cache
+    cells = cells[cells.cache == cache]
+    call = _preferred(cells.call, "plain")
+    return dtype, int(cells.threads[cells.call == call].max()), cache, call
 
 
-def select(cells, dtype, threads, cache="warm"):
+def select(cells, dtype, threads, cache="warm", call="plain"):
     """Cells of one view; a GPU's, which has no thread count, are always in."""
-    cells = cells[(cells.dtype == dtype) & (cells.cache == cache)]
+    cells = cells[(cells.dtype == dtype) & (cells.cache == cache) & (cells.call == call)]
     own = cells[(cells.threads == threads) | (cells.device != "cpu")]
     order = own.assign(foreign=own.threads != threads).sort_values("foreign", kind="stable")
     return (
@@ -70,7 +78,7 @@ def differ(view, other):
     return bool((both.winner != both.winner_main).any())
 
 
-def caption(view, info, dtype, threads, cache="warm", marks=MARKS):
+def caption(view, info, dtype, threads, cache="warm", call="plain", marks=MARKS):
     """Where and with what the figure was measured, and what it can tell apart."""
     machine = info.get("machine") or {}
     libraries = info.get("libraries") or {}
@@ -79,6 +87,7 @@ def caption(view, info, dtype, threads, cache="warm", marks=MARKS):
         threads_text(threads),
         dtype,
         "" if cache == "warm" else f"{cache} cache",
+        _CALLS[call],
         ", ".join(
             f"{name} {libraries[name]}" for name in _NAMED if isinstance(libraries.get(name), str)
         ),

@@ -115,7 +115,7 @@ def figures(count, blocks, calls, noise, random, progress, settings=PROTOCOL):
     for number in range(count):
         for block in range(blocks):
             key = {"operation": f"figure {number}", "case": str(block), "threads": 1}
-            key |= {"cache": "warm", "dtype": "float64"}
+            key |= {"cache": "warm", "call": "plain", "dtype": "float64"}
             machine = Machine(noise(random), random)
             sampled = contest(machine, {**calls, TWIN: calls[BASE]}, settings)
             samples += [{**key, **sample} for sample in sampled]

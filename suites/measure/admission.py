@@ -34,7 +34,7 @@ class Admission:
             }
             if reason := kernel.why_not():
                 facts[name] |= {"status": "unavailable", "detail": reason}
-            elif reason := kernel.why_not_bound(outline):
+            elif reason := kernel.why_not_call(block.call) or kernel.why_not_bound(outline):
                 facts[name] |= {"status": "unsupported", "detail": reason}
             else:
                 contenders[name] = kernel

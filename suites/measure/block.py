@@ -20,6 +20,7 @@ class Block:
     kernels: tuple
     baseline: str
     cache: str = "warm"
+    call: str = "plain"
 
     def key(self, kernel):
         """Key of a cell, as `convgrad.results` has it."""
@@ -29,6 +30,7 @@ class Block:
             "kernel": kernel,
             "threads": self.threads,
             "cache": self.cache,
+            "call": self.call,
         }
 
 

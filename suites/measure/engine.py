@@ -248,7 +248,7 @@ class Engine:
         limit = self.machine.available_bytes() // 2
 
         def weigh(name):
-            arguments = block.threads, limit, "weigh", block.case, SEED
+            arguments = block.threads, limit, "weigh", block.case, SEED, block.call
             try:
                 facts[name] |= self.crew.once(weighed[name], *arguments)
             except Lost as lost:  # the time stands, whatever this second process met with
@@ -297,4 +297,5 @@ class _Spin:
 
 def _title(block):
     cold = ", cold" if block.cache == "cold" else ""
-    return f"{block.case.operation} {block.case.label}, {block.threads} threads{cold}"
+    call = f", {block.call}" if block.call != "plain" else ""
+    return f"{block.case.operation} {block.case.label}, {block.threads} threads{cold}{call}"

@@ -35,7 +35,7 @@ class Identities:
         }
 
     def of(self, block, name):
-        """Hash kernel source, case, threads, cache mode, library versions and machine."""
+        """Hash kernel source, key, library versions and machine."""
         kernel = kernel_of(block, name)
         needs = [f"{library}={self.versions.get(library)}" for library in self._libraries(kernel)]
         parts = [*block.key(name).values(), block.case.data, *needs, *self.machine]

@@ -3,6 +3,7 @@
 import gc
 import time
 from contextlib import nullcontext, suppress
+from functools import partial
 from itertools import cycle, islice
 
 import numpy as np
@@ -42,13 +43,15 @@ class Worker:
     def unload(self):
         """Let go of the case and of everything made for it."""
         self.master = self.sets = self.ballast = self.output = self.judgement = None
+        self.calls = self.function = self.options = self.shape = None
         self.sign, self.reused = 1, 0
 
-    def load(self, case, seed, rotation_bytes=0):
+    def load(self, case, seed, rotation_bytes=0, call="plain"):
         """Make the master inputs; returns what there is to know before the first call.
 
         With ``rotation_bytes``, calls rotate through copies of the inputs that take at least as
-        much: none of them is found in a cache.
+        much: none of them is found in a cache. ``call`` is one of
+        `schema.CALLS`.
         """
         self.unload()
         try:
@@ -58,10 +61,27 @@ class Worker:
         if reason := self.kernel.why_not_bound(arguments):
             return {"status": "unsupported", "detail": reason}
         self.master = arguments
+        self.given = range(len(arguments.arrays))
         self.copies = 1 + rotation_bytes // sum(array.nbytes for array in arguments.arrays)
         self.large = self.copies * sum(array.nbytes for array in arguments.arrays) > KEPT_BYTES
         self.odd = list(self.definition.shapes(**dict(case.sizes))[0]).index(self.definition.odd)
-        return {"workspace_bytes": self.kernel.workspace_bytes(arguments)}
+        fact = {"workspace_bytes": self.kernel.workspace_bytes(arguments)}
+        self.function, self.options = self.kernel.function, arguments.options
+        if "out" in call:
+            self.shape = self.definition.output_shape(*arguments.arrays, **arguments.options)
+        if "prepared" in call:
+            fact["prepare_s"] = self.prepare()
+        return fact
+
+    def prepare(self):
+        """Keep the weights, which are the last array of a call; returns seconds."""
+        prepare = partial(self.kernel.prepares, self.master.arrays[-1], **self.options)
+        prepare()  # the first time may compile
+        start = time.perf_counter_ns()
+        self.function = prepare()
+        seconds = (time.perf_counter_ns() - start) / 1e9
+        self.given, self.options = self.given[:-1], {}
+        return seconds
 
     def lay_out(self):
         """Make the inputs of the next sample."""
@@ -69,15 +89,25 @@ class Worker:
             self.reused += 1
             return
         self.reused = 0
-        self.sets = self.ballast = None
+        self.sets = self.calls = self.ballast = None
         # What a call allocates for itself comes to lie elsewhere as well: numpy.convolve takes 17 %
         # longer where its reversed copy of the taps straddles cache lines.
         self.ballast = [np.empty(size, np.uint8) for size in self.random.integers(*_BALLAST)]
         self.sets = [
-            [aligned_copy(array, self.random.integers(_PLACES)) for array in self.master.arrays]
-            for _ in range(self.copies)
+            [self.placed(self.master.arrays[i]) for i in self.given] for _ in range(self.copies)
         ]
+        self.calls = [(inputs, self.options | self.target()) for inputs in self.sets]
         self.sign = 1
+
+    def placed(self, array):
+        """A copy at an address that chance decides."""
+        return aligned_copy(array, self.random.integers(_PLACES))
+
+    def target(self):
+        """Where the result of a call is to go, as options of the call."""
+        if self.shape is None:
+            return {}
+        return {"out": self.placed(np.full(self.shape, np.nan, self.master.dtype))}
 
     def flip(self):
         """Change the sign of the argument that the result is odd in, where it lies."""
@@ -86,7 +116,8 @@ class Worker:
         self.sign = -self.sign
 
     def call(self):
-        return self.kernel.function(*self.sets[-1], **self.master.options)
+        inputs, options = self.calls[-1]
+        return self.function(*inputs, **options)
 
     def check(self, judgement, again=True):
         """Make the first call, compare it with the reference, and time a second call.
@@ -149,20 +180,21 @@ class Worker:
             self.output.fill(np.nan)  # a kernel that hands out its last result is found out
         # What a process lets go of is what it is given next. The old arrays stay until the end, so
         # that others get their pages: where these lie decides how much of them a cache can hold.
-        kept = None if self.large else (self.sets, self.output)
+        kept = None if self.large else (self.sets, self.calls, self.output)
         self.output = None
         self.lay_out()
         self.call()
         self.flip()
-        function, options, sets = self.kernel.function, self.master.options, cycle(self.sets)
+        function, calls = self.function, cycle(self.calls)
         gc.disable()
         with event.install_recorder("numba:compile") as compiled:
             cpu = time.process_time_ns()
             start = time.perf_counter_ns()
             # A result is let go of at once: the next call finds its memory, as it did untimed.
-            for inputs in islice(sets, loops - 1):
+            for inputs, options in islice(calls, loops - 1):
                 function(*inputs, **options)
-            self.output = function(*next(sets), **options)
+            inputs, options = next(calls)
+            self.output = function(*inputs, **options)
             wall = time.perf_counter_ns() - start
             cpu = time.process_time_ns() - cpu
         gc.enable()
@@ -176,22 +208,23 @@ class Worker:
         """Judge the last output, and whether the inputs are what they were."""
         if not isinstance(self.output, np.ndarray):
             return self.judgement.verdict(self.output, self.master.dtype)
+        if self.shape and not any(self.output is options["out"] for _, options in self.calls):
+            return wrong("did not return the array that it was given")
         for inputs in self.sets:
-            for i, (array, master) in enumerate(zip(inputs, self.master.arrays)):
+            for i, array in zip(self.given, inputs):
+                master = self.master.arrays[i]
                 if not np.array_equal(array, self.sign * master if i == self.odd else master):
                     return wrong("changed its inputs")
         signed = self.output if self.sign == 1 else -self.output
         return self.judgement.verdict(signed, self.master.dtype)
 
-    def weigh(self, case, seed):
+    def weigh(self, case, seed, call="plain"):
         """Measure the peak memory of a call: in a process that has done nothing else."""
-        arguments = case.inputs(seed)
-        function = self.kernel.function
-        return {
-            "peak_bytes": memory.peak_bytes(
-                lambda: function(*arguments.arrays, **arguments.options)
-            )
-        }
+        refusal = self.load(case, seed, 0, call)
+        if "status" in refusal:
+            return refusal
+        self.lay_out()
+        return {"peak_bytes": memory.peak_bytes(self.call)}
 
 
 def aligned_copy(array, line=0):

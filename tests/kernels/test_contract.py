@@ -31,7 +31,24 @@ def right_in_place(signal, taps, *, mode, out=None):
     return out
 
 
-test_right = contract.test([make(right), make(right_in_place, family="naive")])
+def keeping(convolve):
+    """Make the `prepare` of a kernel that convolves so, with the taps that it was given."""
+
+    def prepare(taps, *, mode):
+        def call(signal, out=None):
+            return convolve(signal, taps, mode=mode, **({} if out is None else {"out": out}))
+
+        return call
+
+    return prepare
+
+
+test_right = contract.test(
+    [
+        make(right, prepares=keeping(right)),
+        make(right_in_place, family="naive", prepares=keeping(right_in_place)),
+    ]
+)
 
 
 def test_unusable_kernels_are_skipped_with_their_reason():
@@ -255,6 +272,19 @@ def test_contract_rejects_elements_left_out():
 def test_contract_rejects_declarations(declared, check, message):
     with pytest.raises(AssertionError, match=message):
         getattr(contract, f"check_{check}")(make(right, **declared))
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [
+        (misses_the_last_tap, "prepared, float32: wrong by"),
+        (ignores_out, "it has to return `out`"),
+        (fills_out_wrongly, "with out=: wrong by"),
+    ],
+)
+def test_contract_rejects_what_is_prepared_wrongly(kept, message):
+    with pytest.raises(AssertionError, match=f"right_in_place.*{message}"):
+        contract.check_prepared(make(right_in_place, prepares=keeping(kept)))
 
 
 class Lenient(Kernel):

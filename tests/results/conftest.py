@@ -177,6 +177,7 @@ def cell(generator, operation, sizes, dtype, threads, kernel, position, rounds):
         "kernel": name,
         "threads": threads,
         "cache": "warm",
+        "call": "plain",
     }
     temporary = 3 * elements if algorithm == "fft" else 9 * elements if family == "gemm" else 0
     fact = {

@@ -8,7 +8,7 @@ from convgrad.results.aims import RATIO, ROOF, aims
 from convgrad.results.plots import aims as plot
 from convgrad.results.plots.style import applied
 
-KEY = {"operation": "convolve", "threads": 2, "cache": "warm"}
+KEY = {"operation": "convolve", "threads": 2, "cache": "warm", "call": "plain"}
 AIM = {
     "name": "few taps",
     "operation": "convolve",

@@ -11,7 +11,7 @@ from convgrad.results.store import Run
 
 MACHINE = {"cpu": "a cpu", "code_name": "znver4", "usable_cores": 2, "python": "CPython 3.11.7"}
 LIBRARIES = {"numpy": "2.4.6", "numba": "0.68.1", "matplotlib": "3.11.2"}
-BLOCK = {"operation": "convolve", "threads": 1, "cache": "warm"}
+BLOCK = {"operation": "convolve", "threads": 1, "cache": "warm", "call": "plain"}
 
 
 @pytest.fixture

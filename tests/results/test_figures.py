@@ -23,7 +23,7 @@ INFO = {"machine": {"cpu": "hand-made"}, "roofs": [ROOF]}
 ALGORITHMS = {"plain": "scipy", "compiled": "numba", "transform": "fft"}
 
 
-def cell(kernel, taps, dtype="float32", threads=2, cache="warm", **known):
+def cell(kernel, taps, dtype="float32", threads=2, cache="warm", call="plain", **known):
     time = {"plain": 40, "compiled": 10, "transform": 25}[kernel] * taps * 1e-6 / threads
     return {
         "operation": "convolve",
@@ -31,6 +31,7 @@ def cell(kernel, taps, dtype="float32", threads=2, cache="warm", **known):
         "kernel": kernel,
         "threads": threads,
         "cache": cache,
+        "call": call,
         "taps": taps,
         "dtype": dtype,
         "data": "random",
@@ -77,8 +78,8 @@ def drawn(cells, tmp_path_factory):
 
 
 def test_a_view_is_of_one_cache(cells):
-    assert main_view(cells) == ("float32", 2, "warm")
-    assert main_view(cells[cells.cache == "cold"]) == ("float32", 2, "cold")
+    assert main_view(cells) == ("float32", 2, "warm", "plain")
+    assert main_view(cells[cells.cache == "cold"]) == ("float32", 2, "cold", "plain")
     assert set(select(cells, "float32", 2).cache) == {"warm"}
     assert len(select(cells, "float32", 2, "cold")) == 9
 
@@ -202,7 +203,7 @@ def test_samples_of_a_cell_stand_together():
         ]
     )
     text = samples_text(samples, made)
-    block = "cell 2: convolve taps=3,float32 compiled threads=2 warm\n0.002 0.004 | 0.003\n"
+    block = "cell 2: convolve taps=3,float32 compiled threads=2 warm plain\n0.002 0.004 | 0.003\n"
     assert block in text
     assert "cell 1:" not in text
     assert link(2) == "samples.txt#:~:text=cell%202%3A"

@@ -20,7 +20,14 @@ def block(generator, case, wall, cores, spin_wall, spin_cpu, rounds):
     kernel_ns = 1e7 * wall * np.exp(0.005 * generator.standard_normal(rounds))
     spin_ns = np.full(rounds, 2e6)
     return [
-        {"operation": "convolve", "case": case, "kernel": kernel, "threads": 2, "cache": "warm"}
+        {
+            "operation": "convolve",
+            "case": case,
+            "kernel": kernel,
+            "threads": 2,
+            "cache": "warm",
+            "call": "plain",
+        }
         | {"process": 3 * i // rounds, "round": i, "position": 0, "loops": 1}
         | {"wall_ns": wall_ns[i], "cpu_ns": cpu_ns[i]}
         for i in range(rounds)
@@ -40,7 +47,7 @@ def flags(fact=(), **cause):
         samples += block(generator, f"{number}", **{**QUIET, **(cause if last else {})})
         facts.append(
             {"operation": "convolve", "case": f"{number}", "kernel": "numpy", "threads": 2}
-            | {"cache": "warm", "status": "ok", "dtype": "float32", "steal": 0.001}
+            | {"cache": "warm", "call": "plain", "status": "ok", "dtype": "float32", "steal": 0.001}
             | {"flops": 1e7, "bytes": 1e4, "footprint": 1e4}
             | (dict(fact) if last else {})
         )

@@ -18,6 +18,7 @@ def table_of(run):
 def view_of(sizes, parameters, **columns):
     """Cells of one kernel at cases of these sizes."""
     table = pd.DataFrame(sizes)
+    table.insert(0, "call", "plain")
     table.insert(0, "cache", "warm")
     table.insert(0, "threads", 1)
     table.insert(0, "case", [f"case {number}" for number in range(len(table))])
@@ -187,7 +188,7 @@ def test_names_contrast_with_white(family):
 
 def test_the_main_view_has_all_threads_and_the_gpu(full_run):
     table = table_of(full_run)
-    assert main_view(table) == ("float32", 2, "warm")
+    assert main_view(table) == ("float32", 2, "warm", "plain")
     gpu_once = table[~((table.device == "cuda") & (table.threads == 2))]
     view = select(gpu_once, "float32", 2)
     assert set(view.threads[view.device == "cuda"]) == {1}

@@ -14,7 +14,13 @@ from convgrad.results.schema import CELL_COLUMNS
 from convgrad.results.store import Run
 from convgrad.results.summary import cells as summarise
 
-CASE = {"operation": "convolve", "case": "signal=9,taps=3,float32", "threads": 1, "cache": "warm"}
+CASE = {
+    "operation": "convolve",
+    "case": "signal=9,taps=3,float32",
+    "threads": 1,
+    "cache": "warm",
+    "call": "plain",
+}
 
 
 def digests(folder):

@@ -13,7 +13,13 @@ from convgrad.results.schema import KEY as KEY_COLUMNS
 from convgrad.results.schema import SAMPLE_COLUMNS, SPIN, TWIN
 from convgrad.results.store import CannotWrite, Run
 
-KEY = {"operation": "convolve", "case": "signal=9,taps=3,float32", "threads": 2, "cache": "warm"}
+KEY = {
+    "operation": "convolve",
+    "case": "signal=9,taps=3,float32",
+    "threads": 2,
+    "cache": "warm",
+    "call": "plain",
+}
 
 
 def sample(kernel="numpy", **changes):
@@ -68,15 +74,15 @@ def test_evidence_is_kept_with_its_block(run):
     assert run.samples().kernel.tolist() == names * 2
 
 
-def test_a_run_older_than_the_column_cache_is_warm_and_can_be_continued(run):
+def test_a_run_older_than_cache_and_call_is_warm_and_plain_and_can_be_continued(run):
     run.append([sample()], [fact()])
     path = run.path / "samples.csv"
-    path.write_text(path.read_text().replace(",warm", "").replace(",cache", ""))
+    path.write_text(path.read_text().replace(",warm,plain", "").replace(",cache,call", ""))
     path = run.path / "journal.jsonl"
-    path.write_text(path.read_text().replace(', "cache": "warm"', ""))
+    path.write_text(path.read_text().replace(', "cache": "warm", "call": "plain"', ""))
     run.close()
     assert run.facts() == [fact()]
-    assert run.samples().cache.tolist() == ["warm"]
+    assert run.samples()[["cache", "call"]].to_numpy().tolist() == [["warm", "plain"]]
     with Run.open(run.path, write=True) as again:
         again.append([sample(cache="cold")], [fact(cache="cold")])
         assert again.samples().cache.tolist() == ["warm", "cold"]
@@ -160,7 +166,7 @@ def test_a_killed_writer_leaves_whole_cells(tmp_path):
         import sys
         from convgrad.results.store import Run
         run = Run.create(sys.argv[1])
-        key = {"operation": "o", "case": "c", "threads": 1, "cache": "warm"}
+        key = {"operation": "o", "case": "c", "threads": 1, "cache": "warm", "call": "plain"}
         rest = dict.fromkeys(["process", "position", "loops", "wall_ns", "cpu_ns"], 1)
         for kernel in map(str, range(10**9)):
             rows = [{**key, "kernel": kernel, "round": r, **rest} for r in range(50)]

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from convgrad.results.schema import KEY as KEY_COLUMNS
 from convgrad.results.store import CannotWrite, Run
 
-KEY = {"operation": "convolve", "case": "signal=9,taps=3,float32", "threads": 2, "cache": "warm"}
+KEY = {
+    "operation": "convolve",
+    "case": "signal=9,taps=3,float32",
+    "threads": 2,
+    "cache": "warm",
+    "call": "plain",
+}
 FILES = ("run.json", "samples.csv", "journal.jsonl")
 
 
@@ -57,13 +63,17 @@ def test_zeros_that_a_power_cut_leaves_are_cut(run, name, tail):
         ("samples.csv", b"\n", "got no column operation"),
         ("samples.csv", b"operation,case\na,b\n", "got no column kernel, threads, process"),
         ("samples.csv", b'"operation\n', "got no column"),
-        ("samples.csv", b"HEADa,b,c,2,warm,0,0,0,1,x,1\n", "samples.csv in .*: .*'?x'?"),
-        ("samples.csv", b"HEADa,b,c,2,warm,0\n", "samples.csv in .*: "),
-        ("samples.csv", b"HEADa,b,c,2,warm,0,0,0,1,1,1,9\n", "samples.csv in .*: "),
+        ("samples.csv", b"HEADa,b,c,2,warm,plain,0,0,0,1,x,1\n", "samples.csv in .*: .*'?x'?"),
+        ("samples.csv", b"HEADa,b,c,2,warm,plain,0\n", "samples.csv in .*: "),
+        ("samples.csv", b"HEADa,b,c,2,warm,plain,0,0,0,1,1,1,9\n", "samples.csv in .*: "),
         ("samples.csv", b"OLDERa,b,c,2,0,0,0,1,1,1,9\n", "more than 10 fields"),
-        ("samples.csv", b"HEADa,b,c,2,warm,0,0,0,1,1,1\n\0\0\n", "got zeros in line 3"),
-        ("samples.csv", b"HEADa,b,c,2,warm,0,0,0,1%s,1,1\n" % (b"0" * 30), "samples.csv in .*"),
-        ("samples.csv", b"HEAD\xff,b,c,2,warm,0,0,0,1,1,1\n", "samples.csv in .*: "),
+        ("samples.csv", b"HEADa,b,c,2,warm,plain,0,0,0,1,1,1\n\0\0\n", "got zeros in line 3"),
+        (
+            "samples.csv",
+            b"HEADa,b,c,2,warm,plain,0,0,0,1%s,1,1\n" % (b"0" * 30),
+            "samples.csv in .*",
+        ),
+        ("samples.csv", b"HEAD\xff,b,c,2,warm,plain,0,0,0,1,1,1\n", "samples.csv in .*: "),
         ("journal.jsonl", b"FACT\x9c\0 garbage\nFACT", "line 2 is no fact"),
         ("journal.jsonl", b"FACT\nFACT", "line 2 is no fact"),
         ("journal.jsonl", b"[]\n", "line 1 is no fact"),
@@ -80,7 +90,7 @@ def test_what_cannot_be_understood_is_one_sentence_and_stays(run, name, content,
     run.close()
     header = (run.path / "samples.csv").read_bytes().split(b"\n")[0] + b"\n"
     line = (run.path / "journal.jsonl").read_bytes()
-    older = header.replace(b"cache,", b"")
+    older = header.replace(b"cache,call,", b"")
     content = content.replace(b"HEAD", header).replace(b"OLDER", older).replace(b"FACT", line)
     (run.path / name).write_bytes(content)
     for write in (False, True):

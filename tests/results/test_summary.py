@@ -6,7 +6,7 @@ from convgrad.results.limits import bandwidth_at
 from convgrad.results.schema import CELL_COLUMNS, SAMPLE_COLUMNS, SPIN, TWIN, size_columns
 from convgrad.results.summary import cells, published, resolution, winners
 
-KEY = {"operation": "convolve", "case": "c", "threads": 2, "cache": "warm"}
+KEY = {"operation": "convolve", "case": "c", "threads": 2, "cache": "warm", "call": "plain"}
 ROOF = {
     "dtype": "float32",
     "threads": 2,

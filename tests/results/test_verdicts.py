@@ -7,7 +7,7 @@ from convgrad.results.statistics import Comparison
 from convgrad.results.summary import cells, resolution, winners
 from convgrad.results.verdicts import MANY, verdict
 
-CONTEST = {"operation": "convolve", "threads": 2, "cache": "warm"}
+CONTEST = {"operation": "convolve", "threads": 2, "cache": "warm", "call": "plain"}
 ROUNDS = 18
 
 

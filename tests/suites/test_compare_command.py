@@ -7,7 +7,13 @@ from typer.testing import CliRunner
 from convgrad.results.store import Run
 from convgrad.suites.cli import app
 
-CELL = {"operation": "convolve", "case": "signal=9,taps=3,float32", "threads": 1, "cache": "warm"}
+CELL = {
+    "operation": "convolve",
+    "case": "signal=9,taps=3,float32",
+    "threads": 1,
+    "cache": "warm",
+    "call": "plain",
+}
 FACT = {"dtype": "float32", "status": "ok", "sizes": {"signal": 9}}
 ABOUT = {"machine": {"cpu": "a cpu", "usable_cores": 2}, "libraries": {"numpy": "2.4.6"}}
 

@@ -11,7 +11,13 @@ from convgrad.results.store import Run
 from convgrad.suites.certify.faults import FAULTS, attempt
 from convgrad.suites.cli import app
 
-KEY = {"operation": "convolve", "case": "signal=9,taps=3,float32", "threads": 1, "cache": "warm"}
+KEY = {
+    "operation": "convolve",
+    "case": "signal=9,taps=3,float32",
+    "threads": 1,
+    "cache": "warm",
+    "call": "plain",
+}
 FILES = ("run.json", "journal.jsonl", "samples.csv")
 
 
