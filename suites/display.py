@@ -169,7 +169,7 @@ def _print_aims(console, run, cells):
         show = "{:.0%}".format if row.measure == ROOF else "{:.2f} x".format
         interval = "" if row.low != row.low else f" ({row.low:.2f} to {row.high:.2f})"
         table.add_row(
-            f"{row.aim}: {row.measure}",
+            f"{row.aim}: {ROOF}" if row.measure == ROOF else row.aim,
             *(str(row.threads), str(row.cases), f">= {show(row.must_be)}"),
             *(show(row.found) + interval, show(row.least)),
             "yes" if row.holds else "[bold]no[/bold]",
