@@ -63,7 +63,8 @@ def write_plots(cells, info, folder, held=()):
         summary = overview(whole, "overview", "Who wins, and by how much", text, folder)
         pictures[""] = [summary] if summary else []
         if len(held):
-            seen = "all dtypes", *view[1:]
+            counts = " and ".join(map(str, sorted(set(held.threads))))
+            seen = "all dtypes", counts, *view[2:]
             text = caption(whole.assign(resolution=float("nan")), info, *seen, marks="")
             pictures[""].insert(
                 0, aims.draw(held, "aims", "What our kernels are meant to reach", text, folder)
