@@ -15,7 +15,7 @@ from convgrad.suites.certify.rival_calls import CALLS
 from convgrad.suites.machine import environment
 from convgrad.suites.measure.block import Block
 
-PASSES = 7
+PASSES = 5
 
 
 def against_pyperf(budget):
