@@ -373,3 +373,38 @@ def prefetch(typing, array, index, level):
         return context.get_dummy_value()
 
     return types.none(array, types.intp, level), emit
+
+
+@intrinsic(prefer_literal=True)
+def lanes_in(typing, size, array):
+    """``lanes_in(size, array)``: lanes of its dtype in ``size`` (constant) bytes, as a literal."""
+    lanes = size.literal_value * 8 // array.dtype.bitwidth
+    return types.literal(lanes)(size, array), lambda context, builder, *_: context.get_constant(
+        types.intp, lanes
+    )
+
+
+@intrinsic(prefer_literal=True)
+def add_toeplitz(typing, tile, array, index, pitch, factors):
+    """``add_toeplitz(tile, array, index, pitch, factors)``: add a Toeplitz matrix's product.
+
+    To vector i is added ``factors[j]`` times the vector from ``index + (i + j) * pitch`` on, for
+    all j. Each vector of the array is loaded once.
+    """
+    kind = tile.dtype
+
+    def emit(context, builder, signature, arguments):
+        result, scales = arguments[0], arguments[4]
+        for n in range(tile.count + factors.count - 1):
+            address = _nth(context, builder, array, arguments[1:4], n)
+            pointer = _vector_pointer(builder, context, kind, address)
+            vector = builder.load(pointer, align=_element_bytes(context, kind))
+            for j in range(max(n - tile.count + 1, 0), min(factors.count, n + 1)):
+                value = _fused(
+                    *(context, builder, kind, builder.extract_value(scales, j), vector),
+                    builder.extract_value(result, n - j),
+                )
+                result = builder.insert_value(result, value, n - j)
+        return result
+
+    return tile(tile, array, types.intp, types.intp, factors), emit

@@ -21,15 +21,17 @@ def convolve_window(signal_shape, taps_shape, mode):
     tuple of slice
         One per axis, into an array of sides ``signal + taps - 1``.
     """
+    sides = zip(signal_shape, taps_shape, strict=True)
+    return tuple(slice(*window_along(n, k, mode)) for n, k in sides)
 
-    def along(n, k):
-        if mode == "full":
-            return slice(0, n + k - 1)
-        if mode == "same":
-            return slice((k - 1) // 2, (k - 1) // 2 + n)
-        return slice(k - 1, n)
 
-    return tuple(along(n, k) for n, k in zip(signal_shape, taps_shape, strict=True))
+def window_along(n, k, mode):
+    """(start, stop) of `convolve_window` along one axis of n samples and k taps."""
+    if mode == "full":
+        return 0, n + k - 1
+    if mode == "same":
+        return (k - 1) // 2, (k - 1) // 2 + n
+    return k - 1, n
 
 
 def window_shape(window):
