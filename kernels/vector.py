@@ -408,3 +408,127 @@ def add_toeplitz(typing, tile, array, index, pitch, factors):
         return result
 
     return tile(tile, array, types.intp, types.intp, factors), emit
+
+
+@intrinsic(prefer_literal=True)
+def correlate(typing, tile, short, weights, place, height, width, array, index, pitch, rows):
+    """``correlate(tile, short, weights, place, height, width, array, index, pitch, rows)``.
+
+    Add to row i of a tile of ``rows`` (constant) rows the products of the ``height`` x ``width``
+    weights from ``place`` on with the vectors side by side that lie there, the first at
+    ``array[index + i * pitch]``. Every row of the array is loaded once, for all rows of the tile
+    that it meets; each such number of rows has a loop of its own, so that sums stay in
+    registers. ``short`` is a tuple: its length is the height, or ``rows`` for any that is not
+    less.
+    """
+    kind, most = tile.dtype, rows.literal_value
+    across = tile.count // most
+
+    def emit(context, builder, signature, arguments):
+        sums, _, flat, place, height, width, samples, index, pitch, _ = arguments
+        number = width.type
+        total = [builder.extract_value(sums, n) for n in range(tile.count)]
+
+        def meet(total, row, low, high):
+            """Add what row ``row`` of the array, all of its columns, gives to some rows."""
+            at = builder.add(index, builder.mul(row, pitch))
+            begin = _address(context, builder, array, samples, at)
+            at = builder.add(place, builder.mul(row, width))
+            taps = {
+                i: _nth(context, builder, weights, (flat, at, builder.neg(width)), i)
+                for i in range(low, high)
+            }
+            return _loop(builder, width, total, lambda step, total: add(begin, taps, step, total))
+
+        def add(begin, taps, step, total):
+            total = list(total)
+            pointers = (
+                builder.gep(begin, [builder.add(step, number(j * kind.lanes))])
+                for j in range(across)
+            )
+            seen = [
+                builder.load(
+                    _vector_pointer(builder, context, kind, pointer),
+                    align=_element_bytes(context, kind),
+                )
+                for pointer in pointers
+            ]
+            for i, tap in taps.items():
+                weight = _splat(builder, builder.load(builder.gep(tap, [step])), kind.lanes)
+                for n, vector in enumerate(seen, i * across):
+                    total[n] = _fused(context, builder, kind, weight, vector, total[n])
+            return total
+
+        if short.count < most:
+            for row in range(short.count + most - 1):
+                low, high = max(row - short.count + 1, 0), min(row + 1, most)
+                total = meet(total, number(row), low, high)
+        else:
+            for row in range(most - 1):
+                total = meet(total, number(row), 0, row + 1)
+            between = builder.sub(height, number(most - 1))
+            total = _loop(
+                *(builder, between, total),
+                lambda step, total: meet(total, builder.add(step, number(most - 1)), 0, most),
+            )
+            for row in range(most - 1):
+                total = meet(total, builder.add(height, number(row)), row + 1, most)
+        return _collect(context, builder, tile, total.__getitem__)
+
+    integer = types.intp
+    sizes = integer, integer, integer
+    return tile(tile, short, weights, *sizes, array, integer, integer, rows), emit
+
+
+def _loop(builder, count, values, body):
+    """Emit a loop for 0 to ``count``, at least 1, that takes values to ``body(step, values)``."""
+    entry, block = builder.block, builder.append_basic_block("loop")
+    builder.branch(block)
+    builder.position_at_end(block)
+    step, phis = builder.phi(count.type), [builder.phi(value.type) for value in values]
+    new = body(step, phis)
+    following = builder.add(step, count.type(1))
+    end, done = builder.block, builder.append_basic_block("done")
+    for phi, first, last in zip([step, *phis], [count.type(0), *values], [following, *new]):
+        phi.add_incoming(first, entry)
+        phi.add_incoming(last, end)
+    again = builder.cbranch(builder.icmp_signed("<", following, count), block, done)
+    again.set_metadata("llvm.loop", _not_unrolled(builder.module))
+    builder.position_at_end(done)
+    return new
+
+
+def _not_unrolled(module):
+    """Metadata of a loop whose body is long enough: copies of it would only cost short runs."""
+    name = ir.MetaDataString(module, "llvm.loop.unroll.disable")
+    loop = module.add_metadata([module.add_metadata([name]), ir.IntType(64)(len(module.metadata))])
+    loop.operands = loop, loop.operands[0]  # A loop's metadata starts with itself.
+    return loop
+
+
+@intrinsic(prefer_literal=True)
+def store_rows(typing, array, index, pitch, tile, columns, count):
+    """``store_rows(array, index, pitch, tile, columns, count)``: write ``count`` rows of a tile.
+
+    A row is ``columns`` (constant) vectors side by side; row i goes to ``index + i * pitch``.
+    """
+    kind, across = tile.dtype, columns.literal_value
+
+    def emit(context, builder, signature, arguments):
+        count = arguments[5]
+        done = builder.append_basic_block("stored")
+        for i in range(tile.count // across):
+            row = builder.append_basic_block(f"row{i}")
+            builder.cbranch(builder.icmp_signed("<", count.type(i), count), row, done)
+            builder.position_at_end(row)
+            address = _nth(context, builder, array, arguments, i)
+            for j in range(across):
+                place = builder.gep(address, [count.type(j * kind.lanes)])
+                pointer = _vector_pointer(builder, context, kind, place)
+                value = builder.extract_value(arguments[3], i * across + j)
+                builder.store(value, pointer, align=_element_bytes(context, kind))
+        builder.branch(done)
+        builder.position_at_end(done)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, types.intp, tile, columns, types.intp), emit

@@ -1,0 +1,238 @@
+"""Direct 2-D and 3-D convolution: tiles of outputs held in registers, over stripes of rows."""
+
+from math import prod
+
+import numba
+import numpy as np
+from numba import njit, prange
+
+from convgrad.kernels import vector
+from convgrad.kernels.convolution.convolve_loops import as_volume, loops_compiled, window_start
+from convgrad.kernels.convolution.geometry import convolve_window, window_shape
+from convgrad.kernels.registry import kernel
+
+_ROWS, _VECTORS = (6, 4) if vector.register_bytes() == 64 else (6, 2)
+"""Outputs of a tile: as many as fit into 32 or 16 registers beside what they are made of."""
+_TILE = _ROWS * _VECTORS
+_SMALLEST_PARTITION = 1 << 18
+"""Multiplications, 5 to 15 us of work: less is not worth waking a thread."""
+_MOST_PARTITIONS = 64
+
+
+@njit(inline="always")
+def _sum(tile, source, at, pitches, weights, taps, short, planes):
+    """Add to a tile its products with some planes of the filter.
+
+    ``short`` has as many entries as the filter has rows, up to ``_ROWS``: the compiler is to
+    know low filters by their height.
+    """
+    for plane in range(planes[0], planes[1]):
+        place, seen = plane * taps[1] * taps[2], at + plane * pitches[0]
+        tile = vector.correlate(
+            tile, short, weights, place, taps[1], taps[2], source, seen, pitches[1], _ROWS
+        )
+    return tile
+
+
+@njit(cache=True)
+def _sweep(
+    source, at, pitches, weights, taps, short, planes, first, last, result, to, rows, columns
+):
+    """Set vectors ``first`` to ``last`` of up to ``_ROWS`` rows of outputs, from ``to`` on."""
+    lanes = vector.width(source)
+    whole = min(last, columns // lanes)
+    place = first
+    while place + _VECTORS <= whole:
+        tile = vector.zero_tile(source, lanes, _TILE)
+        seen = at + place * lanes
+        tile = _sum(tile, source, seen, pitches, weights, taps, short, planes)
+        vector.store_rows(result, to + place * lanes, columns, tile, _VECTORS, rows)
+        place += _VECTORS
+    while place < last:
+        slim = vector.zero_tile(source, lanes, _ROWS)
+        seen = at + place * lanes
+        slim = _sum(slim, source, seen, pitches, weights, taps, short, planes)
+        index = to + place * lanes
+        if place < whole:
+            vector.store_rows(result, index, columns, slim, 1, rows)
+        else:
+            for i in range(rows):
+                vector.store_first(result, index + i * columns, slim[i], columns - place * lanes)
+        place += 1
+
+
+@njit(cache=True)
+def _copy(signal, first, shape, copy):
+    """Copy a box of samples from index ``first`` on, zeros where it sticks out."""
+    planes, rows, columns = signal.shape
+    left = min(max(-first[2], 0), shape[2])
+    right = max(min(columns - first[2], shape[2]), left)
+    for plane in range(shape[0]):
+        for row in range(shape[1]):
+            p, r = first[0] + plane, first[1] + row
+            at = (plane * shape[1] + row) * shape[2]
+            line = copy[at : at + shape[2]]
+            if p < 0 or p >= planes or r < 0 or r >= rows:
+                line[:] = 0
+            else:
+                line[:left] = 0
+                samples = signal[p, r, first[2] + left :]
+                middle = line[left:right]
+                for i in range(right - left):
+                    middle[i] = samples[i]
+                line[right:] = 0
+
+
+@njit(cache=True)
+def _convolve_box(signal, weights, taps, short, start, box, result):
+    """Set a box of outputs: planes ``box[0]`` to ``box[1]``, rows ``box[2]`` to ``box[3]``.
+
+    Vectors of outputs that see no border are made of the signal itself, the others of padded
+    copies of what they see.
+    """
+    lanes = vector.width(signal)
+    columns = result.shape[2]
+    flat, outputs = signal.reshape(signal.size), result.reshape(result.size)
+    shift = start[2] - taps[2] + 1
+    vectors = (columns + lanes - 1) // lanes
+    first = min((max(-shift, 0) + lanes - 1) // lanes, vectors)
+    last = min((signal.shape[2] - shift - taps[2] + 1) // lanes, columns // lanes)
+    last = max(last, first)
+    height = taps[1] + _ROWS - 1
+    most = max(first, vectors - last)
+    if start[1] < taps[1] - 1 or start[1] + result.shape[1] + _ROWS > signal.shape[1]:
+        most = vectors
+    copy = np.empty(taps[0] * height * (most * lanes + taps[2] - 1), signal.dtype)
+    for plane in range(box[0], box[1]):
+        top = plane + start[0] - taps[0] + 1
+        planes = (max(-top, 0), min(taps[0], signal.shape[0] - top))
+        for row in range(box[2], box[3], _ROWS):
+            upper = row + start[1] - taps[1] + 1
+            used = min(box[3] - row, _ROWS)
+            to = (plane * result.shape[1] + row) * columns
+            a, b = first, last
+            if upper < 0 or upper + height > signal.shape[1]:
+                a, b = vectors, vectors
+            for side, v0, v1 in ((1, a, b), (0, 0, a), (0, b, vectors)):
+                if v0 == v1:
+                    continue
+                if side == 1:
+                    source = flat
+                    pitches = (signal.shape[1] * signal.shape[2], signal.shape[2])
+                    at = top * pitches[0] + upper * pitches[1] + shift
+                else:
+                    source = copy
+                    width = (v1 - v0) * lanes + taps[2] - 1
+                    pitches = (height * width, width)
+                    at = -v0 * lanes
+                    where = (top, upper, v0 * lanes + shift)
+                    _copy(signal, where, (taps[0], height, width), copy)
+                _sweep(
+                    source,
+                    at,
+                    pitches,
+                    weights,
+                    taps,
+                    short,
+                    planes,
+                    v0,
+                    v1,
+                    outputs,
+                    to,
+                    used,
+                    columns,
+                )
+
+
+@njit(cache=True)
+def _weights(taps):
+    """The flipped taps in a row, and whether all are finite."""
+    weights = taps.reshape(taps.size)[::-1].copy()
+    finite = True
+    for weight in weights:
+        finite &= np.isfinite(weight)
+    return weights, finite
+
+
+@njit(cache=True)
+def _convolve(signal, taps, short, start, result):
+    """Set the result, unless a tap is not finite: then return False, as padding would spread it."""
+    weights, finite = _weights(taps)
+    if finite:
+        box = (0, result.shape[0], 0, result.shape[1])
+        _convolve_box(signal, weights, taps.shape, short, start, box, result)
+    return finite
+
+
+@njit(cache=True, parallel=True)
+def _convolve_parts(signal, taps, short, start, parts, result):
+    """`_convolve`, by parts of the planes, or of the rows where there is one plane."""
+    weights, finite = _weights(taps)
+    if finite:
+        planes, rows = result.shape[:2]
+        blocks = (rows + _ROWS - 1) // _ROWS
+        for part in prange(parts):
+            if planes > 1:
+                box = (part * planes // parts, (part + 1) * planes // parts, 0, rows)
+            else:
+                low = part * blocks // parts * _ROWS
+                high = min((part + 1) * blocks // parts * _ROWS, rows)
+                box = (0, 1, low, high)
+            _convolve_box(signal, weights, taps.shape, short, start, box, result)
+    return finite
+
+
+def _parts(shape, taps_size):
+    """Parts that threads share, a power of two so that two threads get equal shares."""
+    work = prod(shape) * taps_size
+    most = shape[0] if shape[0] > 1 else -(-shape[1] // _ROWS)
+    parts = max(min(work // _SMALLEST_PARTITION, _MOST_PARTITIONS, most), 1)
+    return 1 << (parts.bit_length() - 1)
+
+
+def _serves(signal, taps, *, mode):
+    return None if signal.ndim > 1 else "it is for images and volumes"
+
+
+def _workspace(signal, taps, *, mode):
+    """The flipped taps, and for each thread a copy of what a row of tiles sees at the border."""
+    signal, taps = as_volume(signal), as_volume(taps)
+    shape = window_shape(convolve_window(signal.shape, taps.shape, mode))
+    threads = min(_parts(shape, min(taps.size, signal.size)), numba.get_num_threads())
+    planes, rows, columns = min(signal, taps, key=np.size).shape
+    lanes = vector.lanes_of(signal.dtype)
+    copy = planes * (rows + _ROWS - 1) * (-(-shape[2] // lanes) * lanes + columns - 1)
+    return (planes * rows * columns + threads * copy) * signal.itemsize
+
+
+@kernel("convolve", family="numba", serves=_serves, workspace=_workspace)
+def numba_stripes(signal, taps, *, mode, out=None):
+    """Direct sums over register tiles, 6 rows x 4 vectors of outputs (2 on 16 registers).
+
+    Each row of samples that a tile sees is loaded once a tap, and goes to all rows of the tile
+    that it meets, so that a load serves up to six multiply-adds (register blocking; Goto and
+    van de Geijn, 2008). 24 sums, 4 samples and 1 tap fill 32 registers. Planes of a volume are
+    further taps. Tiles read the signal itself, at the border padded copies of what they see.
+
+    2 n k flops; signal and result are moved once, and every output sums in one order, however
+    many threads there are. The shorter operand takes the part of the taps. Below 7 x 7 the
+    memory and the start of a tile cost more than its sums; beyond about 25 x 25 an FFT of blocks
+    needs less. The first call compiles for the height of the filter: 1 to 5, or more.
+    """
+    if out is None:
+        out = np.empty(window_shape(convolve_window(signal.shape, taps.shape, mode)), signal.dtype)
+    signal, taps = (
+        as_volume(np.require(array, requirements=("C", "A", "W"))) for array in (signal, taps)
+    )
+    start, result = window_start(signal, taps, mode), as_volume(out)
+    if taps.size > signal.size:
+        signal, taps = taps, signal
+    parts = _parts(result.shape, taps.size)
+    short = (0,) * min(taps.shape[1], _ROWS)
+    if parts == 1:
+        done = _convolve(signal, taps, short, start, result)
+    else:
+        done = _convolve_parts(signal, taps, short, start, parts, result)
+    if not done:
+        loops_compiled(signal, taps, start, result)
+    return out
