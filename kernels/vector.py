@@ -12,6 +12,7 @@ in, not of this one: remove the ``__pycache__`` of the kernels after a change he
 """
 
 import functools
+import math
 import operator
 
 import llvmlite.binding as llvm
@@ -532,3 +533,97 @@ def store_rows(typing, array, index, pitch, tile, columns, count):
         return context.get_dummy_value()
 
     return types.none(array, types.intp, types.intp, tile, columns, types.intp), emit
+
+
+@intrinsic
+def width(typing, array):
+    """``width(array)``: lanes of the array's dtype in the widest register, known to the compiler.
+
+    What is written with it serves both dtypes; as ``lanes``, or to count with.
+    """
+    lanes = register_bytes() * 8 // array.dtype.bitwidth
+    return types.literal(lanes)(array), lambda context, builder, *_: ir.IntType(64)(lanes)
+
+
+@intrinsic
+def add_product(typing, tile, left, right):
+    """``add_product(tile, left, right)``: add to a tile the matrix product of two others.
+
+    Rows of ``left`` follow from the numbers of vectors. The product is summed up first: who
+    loads and stores the tile, time after time, waits for one addition and not for a chain.
+    """
+    rows = math.isqrt(tile.count * left.count // right.count)
+    columns, inner = tile.count // rows, left.count // rows
+
+    def emit(context, builder, signature, arguments):
+        result, *factors = arguments
+        for i in range(rows):
+            for j in range(columns):
+                value = None
+                for k in range(inner):
+                    pair = (
+                        builder.extract_value(factors[0], i * inner + k),
+                        builder.extract_value(factors[1], k * columns + j),
+                    )
+                    if value is None:
+                        value = _contract(builder, "fmul", *pair)
+                    else:
+                        value = _fused(context, builder, tile.dtype, *pair, value)
+                place = i * columns + j
+                value = builder.fadd(builder.extract_value(result, place), value)
+                result = builder.insert_value(result, value, place)
+        return result
+
+    return tile(tile, left, right), emit
+
+
+@intrinsic
+def totals(typing, tile):
+    """``totals(tile)``: a vector with the sum of the lanes of vector i in lane i.
+
+    Two vectors share each addition of lanes: some two shuffles a vector, where one after another
+    would take ``log2(lanes)``. The result has as many lanes as the next power of two.
+    """
+    lanes = tile.dtype.lanes
+    kind = Vector(tile.dtype.dtype, tile.count)
+
+    def emit(context, builder, signature, arguments):
+        vectors = [builder.extract_value(arguments[0], i) for i in range(tile.count)]
+        firsts = range(0, 1 << (tile.count - 1).bit_length(), lanes)
+        parts = [_sum_lanes(builder, vectors[i : i + lanes], lanes) for i in firsts]
+        while len(parts) > 1:
+            both = range(2 * parts[0].type.count)
+            parts = [_pick(builder, *parts[i : i + 2], both) for i in range(0, len(parts), 2)]
+        return _pick(builder, parts[0], parts[0], range(tile.count))
+
+    return kind(tile), emit
+
+
+def _sum_lanes(builder, vectors, lanes):
+    """Vector whose lane i is the sum of vector i; lanes beyond are of no meaning.
+
+    Lanes that differ in one bit of their number are added, from the highest bit on, and that bit
+    then tells the left vector of a pair from the right one: places come out with bits reversed.
+    """
+    bits = lanes.bit_length() - 1
+    places = [int(f"{i:0{bits}b}"[::-1], 2) for i in range(lanes)] if bits else [0]
+    held = [vectors[i] if i < len(vectors) else None for i in places]
+    for bit in (lanes >> level for level in range(1, bits + 1)):
+        pairs = zip(held[::2], held[1::2])
+        held = [_fold(builder, left, right, lanes, bit) for left, right in pairs]
+    return held[0]
+
+
+def _fold(builder, left, right, lanes, bit):
+    if left is None and right is None:
+        return None
+    undefined = ir.Constant((left or right).type, ir.Undefined)
+    left, right = (undefined if side is None else side for side in (left, right))
+    low = [lanes + (i ^ bit) if i & bit else i for i in range(lanes)]
+    high = [lanes + i if i & bit else i | bit for i in range(lanes)]
+    return builder.fadd(*(_pick(builder, left, right, places) for places in (low, high)))
+
+
+def _pick(builder, left, right, places):
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), len(places)), list(places))
+    return builder.shuffle_vector(left, right, mask)
