@@ -129,7 +129,7 @@ SUITE = AimSuite(
         ),
         Aim(
             *("2-D, 32 to 255 a side", "convolve", partial(_plane, sides=(32, 255))),
-            *(("blocked_fft",), ("opencv",)),
+            *(("overlap_save",), ("opencv",)),
             ratio=1.0,
         ),
         Aim("3-D, 3 to 9 a side", "convolve", _volume, _PLANE, (*_SCIPY, "torch"), ratio=2.0),
