@@ -21,8 +21,12 @@ _SMALLEST_BLOCK = 1024
 """Samples of a block, over all axes, below which calls and copies outweigh the arithmetic."""
 _LARGEST_BLOCK = 1 << 17
 """Samples of a block beyond which it does not stay in the L2 cache."""
-_LINES = 16
-"""`scipy.fft` puts this many transforms into the lanes of a vector; fewer run one by one."""
+_LINES = 4
+"""`scipy.fft` puts this many transforms into the lanes of a vector; what is left runs singly."""
+_SINGLY = 2
+"""Cost of a transform that runs singly, to that of one in a vector."""
+_LONGEST_LINE = 1 << 18
+"""Bytes of a transform along one axis beyond which vectors of them do not stay in the L2 cache."""
 _SHORTEST_SIDE = 16
 _KEPT_LENGTHS = 4
 """Shapes of blocks for which prepared taps keep their spectra."""
@@ -41,7 +45,7 @@ class _Cut(NamedTuple):
     first: int
     """Sample that the first block sees first; below 0 lie zeros."""
     seen: int
-    """Samples that a block sees."""
+    """Samples that a block is made of, where need be with zeros behind."""
     kept: int
     """First of a block's results that is not spoilt by wrapping around."""
 
@@ -60,19 +64,21 @@ def _blocks(k, start, stop):
         side = next_fast_len(-(-outputs // count) + k - 1, real=True) - k + 1
         blocks = -(-outputs // side)
         side = -(-outputs // blocks)
-        seen = side + k - 1
-        yield _Cut(blocks, side, next_fast_len(seen, real=True), start - k + 1, seen, k - 1)
-        count = max(count + 1, count * 3 // 2)
+        points = next_fast_len(side + k - 1, real=True)
+        # A block takes as many samples as its transform has points: nothing is left to pad.
+        yield _Cut(blocks, side, points, start - k + 1, points, k - 1)
+        count = count + 1 if count < _LINES else -(-count * 5 // 4 // _LINES) * _LINES
 
 
 @cache
-def _plan(signal, taps, starts, stops):
+def _plan(signal, taps, starts, stops, itemsize):
     """Choose the blocks with the least estimated time.
 
     Parameters
     ----------
     signal, taps, starts, stops : tuple of int
         Sides of the operands, and the window of outputs in their full convolution.
+    itemsize : int
 
     Returns
     -------
@@ -83,19 +89,27 @@ def _plan(signal, taps, starts, stops):
         [_whole(n, k, *window), *_blocks(k, *window)]
         for n, k, *window in zip(signal, taps, starts, stops)
     )
-    return min(product(*choices), key=_estimate)
+    return min(product(*choices), key=lambda cuts: _estimate(cuts, itemsize))
 
 
-def _estimate(cuts):
-    """Time in arbitrary units: n (log n + what copying costs), dearer outside the cache."""
+def _estimate(cuts, itemsize):
+    """Time in arbitrary units: of all blocks there and back, and of the filter there.
+
+    n (log n + what copying costs) a transform, dearer outside the cache and in no vector.
+    """
     block, count = prod(cut.points for cut in cuts), prod(cut.count for cut in cuts)
-    time = count * max(block, _SMALLEST_BLOCK)
+    line = max(cut.points for cut in cuts)
+
+    def share(lines):
+        """Mean cost of one of so many transforms, to that of one in a vector."""
+        singly = lines % _LINES if line * itemsize <= _LONGEST_LINE else lines
+        return (lines - singly + _SINGLY * singly) / lines
+
+    lines = block // line
+    time = 2 * count * share(count * lines) + share(lines)
+    time *= max(block, _SMALLEST_BLOCK)
     time *= log2(block) + _COPYING + sum(_SHORT_LINES / cut.points for cut in cuts)
-    if block > _LARGEST_BLOCK:
-        time *= 1.5
-    if count * block / max(cut.points for cut in cuts) < _LINES:
-        time *= 2
-    return time
+    return time * 1.5 if block > _LARGEST_BLOCK else time
 
 
 def _prepare(signal, taps, mode):
@@ -104,44 +118,68 @@ def _prepare(signal, taps, mode):
     if taps.size > signal.size:
         signal, taps = taps, signal
     starts, stops = zip(*((part.start, part.stop) for part in window))
-    return signal, taps, _plan(signal.shape, taps.shape, starts, stops)
-
-
-def _seen_sides(cuts):
-    """Sides of what all blocks together see."""
-    return tuple((cut.count - 1) * cut.side + cut.seen for cut in cuts)
+    return signal, taps, _plan(signal.shape, taps.shape, starts, stops, signal.itemsize)
 
 
 def _rows(cuts):
-    """Blocks along the first axis that are transformed together, with all others of theirs."""
-    row = prod(cut.count for cut in cuts[1:]) * prod(cut.points for cut in cuts)
-    return min(max(_BATCH_POINTS // row, 1), cuts[0].count)
+    """Blocks along the first axis that are transformed together, with all others of theirs.
+
+    They fill vectors, of two threads at least.
+    """
+    points = [cut.points for cut in cuts]
+    row = prod(cut.count for cut in cuts[1:]) * prod(points)
+    least = -(-2 * _LINES * max(points) // row)
+    return min(max(_BATCH_POINTS // row // least, 1) * least, cuts[0].count)
 
 
-def _padded(signal, cuts):
-    """What all blocks see, with zeros beyond the border; the signal itself if it can be."""
-    sides = _seen_sides(cuts)
-    inside = tuple(
-        slice(max(cut.first, 0), min(cut.first + side, n))
-        for cut, side, n in zip(cuts, sides, signal.shape)
-    )
-    part = signal[inside]
-    if part.shape == sides:
+def _seen(signal, cuts, first, rows):
+    """What some rows of blocks see: of the signal itself, or a copy with zeros at the border."""
+    starts = [cut.first for cut in cuts]
+    starts[0] += first * cuts[0].side
+    counts = [rows, *(cut.count for cut in cuts[1:])]
+    sides = [(count - 1) * cut.side + cut.seen for count, cut in zip(counts, cuts)]
+    inside = [
+        slice(min(max(start, 0), n), max(min(start + side, n), 0))
+        for start, side, n in zip(starts, sides, signal.shape)
+    ]
+    part = signal[tuple(inside)]
+    if part.shape == tuple(sides):
         return part
     padded = np.zeros(sides, signal.dtype)
-    padded[tuple(slice(i.start - c.first, i.stop - c.first) for i, c in zip(inside, cuts))] = part
+    padded[tuple(slice(i.start - j, i.stop - j) for i, j in zip(inside, starts))] = part
     return padded
 
 
+def _place(outputs, cuts, first, result):
+    """Copy what rows of blocks have computed to where it belongs, and leave out what is beyond.
+
+    Along each axis that is whole blocks, and perhaps a part of one more.
+    """
+    parts = []
+    for axis, (cut, count) in enumerate(zip(cuts, outputs.shape)):
+        block = first if axis == 0 else 0
+        whole = min(count, result.shape[axis] // cut.side - block)
+        begin, end = block * cut.side, (block + whole) * cut.side
+        parts.append([(slice(whole), slice(begin, end), whole, cut.side)] if whole else [])
+        if whole < count:
+            rest = result.shape[axis] - end
+            parts[-1].append((slice(whole, count), slice(end, end + rest), 1, rest))
+    rank = len(cuts)
+    for choice in product(*parts):
+        blocks, region, counts, sides = zip(*choice)
+        # Axes (block, output) of each side in turn, seen as all blocks first, then their outputs.
+        target = result[region].reshape([n for pair in zip(counts, sides) for n in pair])
+        target = target.transpose([*range(0, 2 * rank, 2), *range(1, 2 * rank, 2)])
+        kept = (slice(cut.kept, cut.kept + side) for cut, side in zip(cuts, sides))
+        target[...] = outputs[(*blocks, *kept)]
+
+
 def _workspace(signal, taps, *, mode):
-    """Padded signal, uncut result, the filter's spectrum; of a batch samples, spectrum, product."""
-    result = prod(window_shape(convolve_window(signal.shape, taps.shape, mode)))
+    """Of a batch padded samples, spectrum, product; the filter's spectrum."""
     signal, taps, cuts = _prepare(signal, taps, mode)
-    sides, points = _seen_sides(cuts), prod(cut.points for cut in cuts)
-    padded = 0 if sides == signal.shape else prod(sides)
-    uncut = prod(cut.count * cut.side for cut in cuts)
+    points = prod(cut.points for cut in cuts)
     batch = _rows(cuts) * prod(cut.count for cut in cuts[1:]) * points
-    return (padded + (uncut if uncut > result else 0) + points + 3 * batch) * signal.itemsize
+    return (points + 4 * batch) * signal.itemsize
 
 
 def _keep_spectra(taps, *, mode):
@@ -166,33 +204,23 @@ def _spectrum(taps, points):
 
 def _convolve(signal, taps, mode, spectrum, out):
     """Convolve, with the spectrum of the smaller operand from ``spectrum(taps, points)``."""
-    shape = window_shape(convolve_window(signal.shape, taps.shape, mode))
+    if out is None:
+        out = np.empty(window_shape(convolve_window(signal.shape, taps.shape, mode)), signal.dtype)
     signal, taps, cuts = _prepare(signal, taps, mode)
     rank = signal.ndim
     workers = _workers(prod(cut.count * cut.points for cut in cuts))
     axes, points = tuple(range(rank, 2 * rank)), tuple(cut.points for cut in cuts)
     filter_spectrum = spectrum(taps, points)
-    windows = sliding_window_view(_padded(signal, cuts), [cut.seen for cut in cuts])
-    windows = windows[tuple(slice(None, None, cut.side) for cut in cuts)]
-    kept = (..., *(slice(cut.kept, cut.kept + cut.side) for cut in cuts))
-
-    whole = tuple(cut.count * cut.side for cut in cuts)
-    uncut = out if out is not None and whole == shape else np.empty(whole, signal.dtype)
-    # Axes (block, output) of each side in turn, seen as all blocks first, then their outputs.
-    by_block = uncut.reshape([n for cut in cuts for n in (cut.count, cut.side)])
-    by_block = by_block.transpose([*range(0, 2 * rank, 2), *range(1, 2 * rank, 2)])
-    rows = _rows(cuts)
-    for first in range(0, cuts[0].count, rows):
-        batch = slice(first, first + rows)
-        spectra = rfftn(windows[batch], points, axes, workers=workers)
+    steps = tuple(slice(None, None, cut.side) for cut in cuts)
+    batch = _rows(cuts)
+    for first in range(0, cuts[0].count, batch):
+        rows = min(batch, cuts[0].count - first)
+        seen = _seen(signal, cuts, first, rows)
+        blocks = sliding_window_view(seen, [cut.seen for cut in cuts])[steps]
+        spectra = rfftn(blocks, points, axes, workers=workers)
         spectra *= filter_spectrum
         outputs = irfftn(spectra, points, axes, overwrite_x=True, workers=workers)
-        by_block[batch] = outputs[kept]
-    result = uncut[tuple(slice(n) for n in shape)]
-    if out is None:
-        return np.ascontiguousarray(result)
-    if uncut is not out:
-        out[...] = result
+        _place(outputs, cuts, first, out)
     return out
 
 
@@ -203,7 +231,7 @@ def overlap_save(signal, taps, *, mode, out=None):
     O(n log k) flops, by `scipy.fft` with a worker for each thread (Stockham, 1966; Oppenheim and
     Schafer, *Discrete-Time Signal Processing*, 8.7.3). Blocks of all axes are as large as an
     estimate of the cost says, up to one padded transform of everything. Equal blocks make
-    batches that fill vectors and stay in the cache. From some tens of taps on. Prepared, the
-    spectrum of the taps is kept.
+    batches that fill vectors and stay in the cache; only those at the border are copied before
+    they are transformed. From some tens of taps on. Prepared, the spectrum of the taps is kept.
     """
     return _convolve(signal, taps, mode, _spectrum, out)
