@@ -591,6 +591,8 @@ def totals(typing, tile):
         vectors = [builder.extract_value(arguments[0], i) for i in range(tile.count)]
         firsts = range(0, 1 << (tile.count - 1).bit_length(), lanes)
         parts = [_sum_lanes(builder, vectors[i : i + lanes], lanes) for i in firsts]
+        none = ir.Constant(vectors[0].type, ir.Undefined)
+        parts = [none if part is None else part for part in parts]
         while len(parts) > 1:
             both = range(2 * parts[0].type.count)
             parts = [_pick(builder, *parts[i : i + 2], both) for i in range(0, len(parts), 2)]
