@@ -1,7 +1,10 @@
 """Convolution by FFTW, through pyFFTW."""
 
+import os
+import pickle
 from functools import lru_cache
 from math import prod
+from pathlib import Path
 from threading import Lock
 
 import numba
@@ -10,7 +13,7 @@ import numpy as np
 from convgrad.kernels.convolution.geometry import convolve_window
 from convgrad.kernels.registry import kernel
 
-_SECONDS_OF_PLANNING = 0.5
+_SECONDS_OF_PLANNING = 1.0
 _SMALLEST_SHARED = 1 << 14
 """Points from which more than one thread pays."""
 _buffers_in_use = Lock()
@@ -25,6 +28,7 @@ def _planned(points, dtype, threads):
     """
     from pyfftw import FFTW, empty_aligned
 
+    _recall()
     real = empty_aligned(points, dtype)
     half = (*points[:-1], points[-1] // 2 + 1)
     spectra = [empty_aligned(half, np.result_type(dtype, np.complex64)) for _ in range(2)]
@@ -35,7 +39,32 @@ def _planned(points, dtype, threads):
         "planning_timelimit": _SECONDS_OF_PLANNING,
     }
     forward = [FFTW(real, spectrum, **how) for spectrum in spectra]
-    return *forward, FFTW(spectra[0], real, direction="FFTW_BACKWARD", **how)
+    backward = FFTW(spectra[0], real, direction="FFTW_BACKWARD", **how)
+    _keep()
+    return *forward, backward
+
+
+def _wisdom():
+    """Where plans are kept for other processes: with Numba's compiled code, if that has a place."""
+    folder = os.environ.get("NUMBA_CACHE_DIR")
+    return folder and Path(folder, "fftw.wisdom")
+
+
+def _recall():
+    from pyfftw import import_wisdom
+
+    if (path := _wisdom()) and path.exists():
+        import_wisdom(pickle.loads(path.read_bytes()))
+
+
+def _keep():
+    from pyfftw import export_wisdom
+
+    if path := _wisdom():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        own = path.with_suffix(f".{os.getpid()}")
+        own.write_bytes(pickle.dumps(export_wisdom()))
+        own.replace(path)  # whole, whoever else writes
 
 
 def _points(signal, taps):
@@ -56,7 +85,8 @@ def pyfftw(signal, taps, *, mode):
     """Three real FFTs of the full result's size by FFTW (Frigo and Johnson, 2005).
 
     O(N log N) flops with N = n + k - 1, on as many threads as Numba may use. The first call at
-    a shape plans for some seconds; plan and buffers are kept for the next. For operands of like
+    a shape plans for some seconds; plan and buffers are kept for the next, and what FFTW found
+    out for other processes, where ``NUMBA_CACHE_DIR`` says. For operands of like
     size.
     """
     points = _points(signal, taps)
