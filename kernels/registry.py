@@ -15,7 +15,7 @@ from convgrad.kernels.operation import Operation
 from convgrad.kernels.prepared import Prepared
 from convgrad.kernels.validation import choice, output, reject
 
-FAMILIES = ("naive", "numba", "scipy", "fft", "gemm", "winograd", "cuda", "peer")
+FAMILIES = ("naive", "numba", "scipy", "fft", "gemm", "winograd", "cuda", "peer", "auto")
 DEVICES = ("cpu", "cuda")
 ENTRY_POINTS = "convgrad.kernels"
 
@@ -290,6 +290,7 @@ def discover():
                 importlib.import_module(f"{module.__name__}.{file.name}")
     for point in entry_points(group=ENTRY_POINTS):
         point.load()
+    importlib.import_module("convgrad.kernels.auto").register()
 
 
 def operations():

@@ -195,7 +195,10 @@ class Worker:
         gc.enable()
         del kept
         memory.give_back_freed_memory()
-        if self.judgement.probe(self.sign * np.asarray(self.output), self.random) > 1:
+        if (
+            self.judgement
+            and self.judgement.probe(self.sign * np.asarray(self.output), self.random) > 1
+        ):
             return wrong("a timed call did not compute its result")
         return wall, cpu, bool(compiled.buffer)
 
