@@ -96,7 +96,7 @@ class Operation(ABC):
         kind : str
             Calls of one kind are predicted from each other.
         point : tuple of float
-            Logarithms to base 2 of sizes; of near points the times are near.
+            Logarithms to base 2 of sizes, perhaps scaled; of near points the times are near.
         """
         sides = [side for array in arrays for side in array.shape]
         sides += [value for value in options.values() if type(value) is int]

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 SHIPPED = Path(__file__).parent / "tables"
-_NEIGHBOURS = 16
+_NEIGHBOURS = 10
 """Points that a prediction rests upon."""
 LEFT_OUT = 6
 """What was not measured at a point was at least this many times slower than the fastest there."""
-_RIDGE = 0.3
+_RIDGE = 1.0
 """How much a slope is held to zero, against the weight of one neighbour."""
 
 

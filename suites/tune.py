@@ -21,17 +21,12 @@ from convgrad.suites.workers.crew import Crew, side_by_side
 from convgrad.suites.workers.process import Lost
 
 DTYPES = ("float32", "float64")
-_SAMPLE_S = 1e-3
-_SHORT_S = 1e-4
-"""A single call below this says little: it is called again in a loop."""
+_FIRST_S, _ROUND_S = 5e-4, 2e-3
+"""How long calls of a kernel are timed: at first, and in each round."""
 _SLOW = 1.6
 """Kernels this many times slower than the fastest are not worth another round."""
 _SLOWEST_S = 0.1
 """A kernel whose call is predicted to take longer is left out."""
-_HICCUP_S = 0.03
-"""What a thread that wakes up late may cost a call."""
-_LONG_S = 3e-3
-"""A call longer than this is measured in one round: it is a long sample by itself."""
 _BATCH = 8
 """Cases that are drawn at a time, and measured the small ones first: they foretell the others."""
 _HOPELESS = 4
@@ -137,11 +132,6 @@ def strata(operations):
     ]
 
 
-def typical(seconds):
-    """What a call takes in a quiet moment: the first quartile of some samples."""
-    return float(np.quantile(seconds, 0.25))
-
-
 class Stopwatch:
     """Times kernels at one case after the other, in workers; a context manager.
 
@@ -180,7 +170,7 @@ class Stopwatch:
         def compile_(name):
             try:
                 self.crew.ask((name, 0), "load", case, 0)
-                self.crew.ask((name, 0), "sample", 1)
+                self.crew.ask((name, 0), "pace", 0)
             except Lost:
                 lost[name, 0] = None
 
@@ -207,37 +197,24 @@ class Stopwatch:
             try:
                 if "status" in self.crew.ask((kernel.name, 0), "load", case, 0):
                     continue
-                seconds = self._first(kernel.name, min(_SLOW * fastest, 2 * soon or math.inf))
+                first[kernel.name] = self._pace(kernel.name, _FIRST_S)
             except Lost:
                 candidates.pop(kernel.name)
                 continue
-            first[kernel.name] = seconds
         limit = _SLOW * min(first.values(), default=0)
         close = [name for name in first if first[name] <= limit or name in always]
         found = {name: [seconds] for name, seconds in first.items()}
         for name in close:
             found[name] = []
-        for _ in range(rounds if limit < _SLOW * _LONG_S else 1 + rounds // 4):
+        for _ in range(rounds):
             for name in self.random.permutation(close):
-                loops = max(1, math.ceil(_SAMPLE_S / first[str(name)]))
-                found[str(name)].append(self._sample(str(name), loops))
+                found[str(name)].append(self._pace(str(name), _ROUND_S))
         for name, seconds in found.items():
-            self.forecast.learn(candidates[name], case, threads, typical(seconds))
+            self.forecast.learn(candidates[name], case, threads, float(np.median(seconds)))
         return found
 
-    def _first(self, name, limit):
-        """Seconds of a call, roughly; threads that woke up late are no reason to drop a kernel."""
-        seconds = self._sample(name, 1)
-        for _ in range(2):
-            if limit < seconds < _HICCUP_S:
-                seconds = min(seconds, self._sample(name, 1))
-        if seconds < _SHORT_S:
-            seconds = self._sample(name, round(2 * _SHORT_S / seconds) + 1)
-        return seconds
-
-    def _sample(self, name, loops):
-        wall, *_ = self.crew.ask((name, 0), "sample", loops)
-        return wall / loops / 1e9
+    def _pace(self, name, seconds):
+        return self.crew.ask((name, 0), "pace", seconds)
 
 
 def tune(operations, seconds, progress, random):
@@ -256,7 +233,9 @@ def tune(operations, seconds, progress, random):
                     found = stopwatch.times(candidates, case, stratum.threads, 3)
                     if found:
                         stratum.cases.append(case)
-                        stratum.seconds.append({n: typical(own) for n, own in found.items()})
+                        stratum.seconds.append(
+                            {name: float(np.median(times)) for name, times in found.items()}
+                        )
                     if time.monotonic() > end:
                         break
     timings = {}

@@ -86,12 +86,12 @@ class Convolve(Operation):
         return bounds.direct(terms, magnitude, signal.dtype)
 
     def traits(self, signal, taps, *, mode):
-        """Outputs and taps, and the rows in which they lie: whichever operand is the filter."""
+        """Outputs and taps, whichever operand is the filter; and in images, the borders."""
         outputs = self.output_shape(signal, taps, mode=mode)
         shorter = min(signal, taps, key=lambda array: array.size)
         sizes = [math.prod(outputs), shorter.size]
         if signal.ndim > 1:
-            sizes += [outputs[-1], shorter.shape[-1]]
+            sizes.append(4 ** MODES.index(mode))  # libraries of image filters pad for "full"
         return kind_of((signal,)), tuple(map(math.log2, sizes))
 
     def cost(self, *, signal, taps, mode):

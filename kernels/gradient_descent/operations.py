@@ -165,7 +165,8 @@ class FitLinear(_Fit):
         return (features.shape[1], *targets.shape[1:])
 
     def traits(self, features, targets, *, iterations, **_):
-        sizes = (*features.shape, math.prod(targets.shape[1:]), iterations)
+        """Samples, features, outputs and iterations, as far as each decides who is fast."""
+        sizes = (*features.shape, math.prod(targets.shape[1:]) ** 2, iterations**0.2)
         return kind_of((features,)), tuple(map(math.log2, sizes))
 
     def cost(self, *, samples, features, outputs, iterations, l2, l1):
@@ -256,9 +257,8 @@ class FitFilter(_Fit):
         return taps
 
     def traits(self, signal, targets, *, taps, iterations, **_):
-        sizes = [signal.size, math.prod(taps), iterations]
-        if signal.ndim > 1:
-            sizes += [signal.shape[-1], taps[-1]]
+        """Samples, taps and iterations, as far as each decides who is fast."""
+        sizes = [signal.size, math.prod(taps), iterations**0.2]
         return kind_of((signal,)), tuple(map(math.log2, sizes))
 
     def cost(self, *, signal, taps, iterations, l2, l1):
