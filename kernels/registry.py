@@ -16,7 +16,7 @@ from convgrad.kernels.prepared import Prepared
 from convgrad.kernels.threads import load_pool
 from convgrad.kernels.validation import choice, output, reject
 
-FAMILIES = ("naive", "numba", "scipy", "fft", "gemm", "winograd", "cuda", "peer")
+FAMILIES = ("naive", "numba", "scipy", "fft", "gemm", "winograd", "cuda", "peer", "auto")
 DEVICES = ("cpu", "cuda")
 ENTRY_POINTS = "convgrad.kernels"
 
@@ -292,6 +292,7 @@ def discover():
                 importlib.import_module(f"{module.__name__}.{file.name}")
     for point in entry_points(group=ENTRY_POINTS):
         point.load()
+    importlib.import_module("convgrad.kernels.auto").register()
 
 
 def operations():

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from convgrad.results.schema import CONTEST
+from convgrad.results.schema import CHOOSER, CONTEST
 from convgrad.results.summary import published
 
 COLUMNS = [
@@ -40,7 +40,9 @@ def ledger(cells):
         compiling, if there is one; where compiling never pays, ``break_even_calls`` is missing.
     """
     timed = published(cells)
-    ready = timed[~(timed.compile_s > 0)].sort_values(["median_s", "kernel"])
+    ready = timed[~(timed.compile_s > 0) & (timed.family != CHOOSER)].sort_values(
+        ["median_s", "kernel"]
+    )
     rivals = ready.drop_duplicates(list(CONTEST))[[*CONTEST, "kernel", "median_s"]]
     compiled = timed[timed.compile_s > 0]
     # compiling is booked once for a kernel and dtype, and not with every case

@@ -17,6 +17,9 @@ CALLS = ("plain", "out", "prepared", "prepared out")
 BEFORE = {"cache": CACHES[0], "call": CALLS[0]}
 """What runs leave unsaid that are older than these columns."""
 
+CHOOSER = "auto"
+"""Family of kernels that choose among the others: measured like them, and never a winner."""
+
 TWIN = "null twin"
 SPIN = "spin probe"
 EVIDENCE = (TWIN, SPIN)

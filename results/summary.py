@@ -5,7 +5,15 @@ import pandas as pd
 
 from convgrad.results import flags, verdicts
 from convgrad.results.limits import limits
-from convgrad.results.schema import BEFORE, CELL_COLUMNS, CONTEST, EVIDENCE, KEY, TEXT_COLUMNS
+from convgrad.results.schema import (
+    BEFORE,
+    CELL_COLUMNS,
+    CHOOSER,
+    CONTEST,
+    EVIDENCE,
+    KEY,
+    TEXT_COLUMNS,
+)
 from convgrad.results.statistics import published as interval_of
 from convgrad.results.statistics import quartiles
 from convgrad.results.timings import timings
@@ -142,8 +150,9 @@ def _factor(paired, first, other):
 
 
 def _ranked(table):
-    """Cells that may win, the fastest first."""
-    return published(table).sort_values(["median_s", "kernel"])
+    """Cells that may win, the fastest first; a chooser is no rival of what it chooses."""
+    rivals = published(table)
+    return rivals[rivals.family != CHOOSER].sort_values(["median_s", "kernel"])
 
 
 def _facts_table(facts):
@@ -232,7 +241,7 @@ _TIMES = (
 def _break_even(table):
     """Calls after which compiling has paid off against the best that needs no compiling."""
     ready = published(table)
-    ready = ready[~(ready.compile_s > 0)]
+    ready = ready[~(ready.compile_s > 0) & (ready.family != CHOOSER)]
     best = ready.groupby(list(CONTEST)).median_s.min().rename("best_s")
     saved = table.merge(best, how="left", on=list(CONTEST)).best_s.to_numpy() - table.median_s
     calls = np.ceil(table.compile_s / saved)

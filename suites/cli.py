@@ -180,6 +180,45 @@ def certify(
 
 
 @app.command()
+def tune(
+    operation: Annotated[Many, typer.Option(help="Only this operation.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Measure how good the choices are instead.")
+    ] = False,
+    seconds: Annotated[float, typer.Option(help="Time to measure in.")] = 150,
+    cases: Annotated[int, typer.Option(help="Random cases of --check.")] = 200,
+    out: Annotated[Path | None, typer.Option(help="Write the table there.")] = None,
+    seed: Annotated[int, typer.Option(help="What sizes are drawn from.")] = 1,
+):
+    """Measure this machine, for the kernel "auto" to choose by.
+
+    The table is kept in the user's cache folder, where "auto" finds it.
+    """
+    import numpy as np
+
+    from convgrad.kernels import auto
+    from convgrad.suites import tune as tuning
+    from convgrad.suites.tune_display import print_regret
+
+    for name in operation or []:
+        if name not in tuning.SPACES:
+            _fail(f"--operation: got {name}, expected one of {', '.join(tuning.SPACES)}")
+    names = operation or list(tuning.SPACES)
+    random = np.random.default_rng([seed, check])
+    with console.status("") as status:
+        if not check:
+            path = out or auto.own_path()
+            tuning.write(tuning.tune(names, seconds, status.update, random), path)
+            typer.echo(f"wrote {path}")
+            return
+        for name in names:
+            if auto.table_of(name) is None:
+                _fail(f"--check: there is no table of {name}; run `convgrad tune` first")
+        rows = tuning.check(names, cases, status.update, random)
+    print_regret(console, rows)
+
+
+@app.command()
 def report(run: Annotated[Path, typer.Argument(help="Run folder.")]):
     """Make tables, plots and report.html again from the raw samples of a run."""
     from convgrad.results.report import write_report

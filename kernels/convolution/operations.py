@@ -12,7 +12,7 @@ from convgrad.kernels.convolution.geometry import (
     resolve_padding,
     window_shape,
 )
-from convgrad.kernels.operation import Arguments, Cost, Operation
+from convgrad.kernels.operation import Arguments, Cost, Operation, kind_of
 from convgrad.kernels.registry import register_operation
 from convgrad.kernels.validation import arrays, choice, integer, rank, reject
 
@@ -84,6 +84,15 @@ class Convolve(Operation):
         magnitude = self.magnitude(signal, taps, mode=mode)
         terms = math.prod(map(min, signal.shape, taps.shape))
         return bounds.direct(terms, magnitude, signal.dtype)
+
+    def traits(self, signal, taps, *, mode):
+        """Outputs and taps, whichever operand is the filter; and in images, the borders."""
+        outputs = self.output_shape(signal, taps, mode=mode)
+        shorter = min(signal, taps, key=lambda array: array.size)
+        sizes = [math.prod(outputs), shorter.size]
+        if signal.ndim > 1:
+            sizes.append(4 ** MODES.index(mode))  # libraries of image filters pad for "full"
+        return kind_of((signal,)), tuple(map(math.log2, sizes))
 
     def cost(self, *, signal, taps, mode):
         window = convolve_window(signal, taps, mode)

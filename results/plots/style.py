@@ -17,6 +17,7 @@ FAMILIES = {
     "winograd": ("#B5A800", "P"),
     "cuda": ("#CC79A7", "h"),
     "peer": ("#56B4E9", "X"),
+    "auto": ("#7A3E9D", "*"),
 }
 OTHER = ("#8C6D46", "p")
 

@@ -1,0 +1,212 @@
+"""The kernel that chooses among the others, and the tables that it chooses by."""
+
+import json
+
+import numba
+import numpy as np
+import pytest
+
+from convgrad import kernels
+from convgrad.kernels import auto, registry
+from convgrad.kernels.timetable import SHIPPED, Timetable
+
+
+def content(operation="convolve", kind="1-D float64", **laws):
+    """A table of kernels whose seconds are laws of the numbers of outputs and taps."""
+    points = [[n, k] for n in range(4, 20, 2) for k in range(0, 11, 2)]
+    seconds = {name: [law(2.0**n, 2.0**k) for n, k in points] for name, law in laws.items()}
+    group = {"kind": kind, "threads": 1, "points": points, "seconds": seconds}
+    return {"machine": {"cpu": "imagined"}, "timings": {operation: [group]}}
+
+
+def numpy_law(n, k):
+    return 1e-9 * n * k + 1e-6
+
+
+def fft_law(n, k):
+    return 3e-8 * n + 5e-5
+
+
+@pytest.fixture
+def table():
+    return Timetable(content(numpy=numpy_law, overlap_save=fft_law), "by hand")
+
+
+@pytest.fixture
+def choosing(table):
+    function, declared = auto.make("convolve", table)
+    return registry.Kernel("auto", "convolve", function, "auto", **declared)
+
+
+def test_between_measured_sizes_times_are_close(table):
+    random = np.random.default_rng(0)
+    for n, k in zip(random.uniform(4, 18, 50), random.uniform(0, 10, 50)):
+        found = table.predict("convolve", "1-D float64", 1, (n, k))
+        assert found["numpy"] == pytest.approx(numpy_law(2**n, 2**k), rel=0.6)
+        assert found["overlap_save"] == pytest.approx(fft_law(2**n, 2**k), rel=0.6)
+
+
+def test_a_slow_moment_of_the_machine_changes_no_order():
+    laws = {"numpy": lambda n, k: 1.0, "overlap_save": lambda n, k: 1.01}
+    shaken = content(**laws)
+    (group,) = shaken["timings"]["convolve"]
+    moments = np.random.default_rng(0).uniform(1, 3, len(group["points"]))
+    for seconds in group["seconds"].values():
+        seconds[:] = list(seconds * moments)
+    found = Timetable(shaken, "").predict("convolve", "1-D float64", 1, (9.5, 5.5))
+    assert found["overlap_save"] / found["numpy"] == pytest.approx(1.01)
+
+
+def test_outside_of_what_was_measured_its_edge_is_taken(table):
+    edge, beyond = (
+        table.predict("convolve", "1-D float64", 1, point) for point in ((18, 10), (30, 10))
+    )
+    assert edge == beyond
+
+
+def test_the_nearest_number_of_threads_is_taken():
+    told = content(numpy=numpy_law)
+    (group,) = told["timings"]["convolve"]
+    many = {**group, "threads": 8, "seconds": {"numpy": [1.0] * len(group["points"])}}
+    told["timings"]["convolve"].append(many)
+    table = Timetable(told, "")
+    assert table.predict("convolve", "1-D float64", 6, (9, 5))["numpy"] == pytest.approx(1.0)
+    assert table.predict("convolve", "1-D float64", 2, (9, 5))["numpy"] < 0.1
+
+
+def test_what_was_not_measured_was_slow():
+    table = Timetable(content(numpy=numpy_law, overlap_save=lambda n, k: None), "")
+    found = table.predict("convolve", "1-D float64", 1, (9, 5))
+    assert found["overlap_save"] == pytest.approx(6 * found["numpy"])
+    assert table.predict("convolve", "2-D float64", 1, (9, 5)) == {}
+
+
+@pytest.mark.parametrize(("taps", "name"), [(2, "numpy"), (900, "overlap_save")])
+def test_it_chooses_by_the_table(choosing, table, taps, name, monkeypatch):
+    called = []
+    for other in ("numpy", "overlap_save"):
+        k = kernels.get("convolve", other)
+
+        def function(*arrays, k=k, **options):
+            called.append(k.name)
+            return k.function(*arrays, **options)
+
+        spy = registry.Kernel(other, "convolve", function, k.family, algorithm=k.algorithm)
+        monkeypatch.setitem(registry._kernels["convolve"], other, spy)
+    signal, filter_ = np.random.default_rng(0).standard_normal((2, 5000))
+    arguments = signal, filter_[:taps]
+    expected = np.convolve(*arguments)
+    for _ in range(2):
+        np.testing.assert_allclose(choosing(*arguments), expected, atol=1e-9)
+    assert called == [name] * 2
+
+
+def test_a_choice_is_made_once_for_each_shape_dtype_option_and_threads(choosing, monkeypatch):
+    made = []
+    explained = auto.explained
+    monkeypatch.setattr(auto, "explained", lambda *a: made.append(a) or explained(*a))
+    x, k = np.ones(50), np.ones(3)
+    for _ in range(3):
+        choosing(x, k)
+    assert len(made) == 1
+    choosing(2 * x, k)
+    assert len(made) == 1
+    choosing(x, k, mode="same")
+    choosing(x[:40], k)
+    choosing(x.astype(np.float32), k.astype(np.float32))
+    assert len(made) == 4
+    before = numba.get_num_threads()
+    if numba.config.NUMBA_NUM_THREADS > 1:
+        numba.set_num_threads(1 if before > 1 else 2)
+        choosing(x, k)
+        numba.set_num_threads(before)
+        assert len(made) == 5
+
+
+@pytest.mark.parametrize("taps", [2, 900])
+def test_it_writes_into_a_given_array_whatever_it_chooses(choosing, taps):
+    x, k = np.random.default_rng(0).standard_normal((2, 5000))
+    k = k[:taps]
+    out = np.empty(4999 + taps)
+    assert choosing(x, k, out=out) is out
+    np.testing.assert_allclose(out, np.convolve(x, k), atol=1e-9)
+
+
+def test_it_serves_what_the_table_does_not_know(choosing):
+    image = np.random.default_rng(0).standard_normal((9, 9))
+    expected = kernels.get("convolve", "scipy_direct")(image, image[:3, :3])
+    np.testing.assert_allclose(choosing(image, image[:3, :3]), expected, atol=1e-12)
+
+
+def test_errors_are_bounded_as_its_candidates_are(table):
+    direct, _ = content(numpy=numpy_law), None
+    assert auto.make("convolve", Timetable(direct, ""))[1]["algorithm"] == "direct"
+    assert auto.make("convolve", table)[1]["algorithm"] == "fft"
+
+
+def test_no_candidate_has_a_worse_bound_or_is_auto_itself():
+    for name in kernels.operations():
+        for k in auto.candidates(name):
+            assert k.algorithm in ("direct", "fft")
+            assert k.family != "auto"
+            assert k.device == "cpu"
+
+
+def test_explain(monkeypatch, table):
+    monkeypatch.setattr(auto, "tables", lambda: [table])
+    auto.register()
+    try:
+        told = kernels.explain("convolve", np.ones(5000), np.ones(900))
+    finally:
+        monkeypatch.undo()
+        auto.register()
+    assert told.choice == "overlap_save"
+    assert list(told.seconds) == ["overlap_save", "numpy"]
+    assert "the table has no time of it" in told.left_out["numba_parallel"]
+    text = str(told)
+    for part in ("convolve by overlap_save (fft)", "us predicted", "by hand", "cpu imagined"):
+        assert part in text
+    with pytest.raises(ValueError, match="mode: got 'x'"):
+        kernels.explain("convolve", np.ones(5), np.ones(3), mode="x")
+    with pytest.raises(KeyError, match="no operation"):
+        kernels.explain("convolute", np.ones(5), np.ones(3))
+
+
+def test_one_cannot_choose_what_is_not_installed(table, monkeypatch):
+    k = kernels.get("convolve", "overlap_save")
+    lacking = registry.Kernel(k.name, "convolve", k.function, k.family, requires=("no_such",))
+    monkeypatch.setitem(registry._kernels["convolve"], k.name, lacking)
+    arguments = kernels.operation("convolve").bind(np.ones(5000), np.ones(900))
+    told = auto.explained("convolve", table, arguments)
+    assert told.choice == "numpy"
+    assert told.left_out["overlap_save"] == "no_such is not installed"
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"timings": 3}'])
+def test_a_table_that_cannot_be_read_is_none(text, tmp_path):
+    path = tmp_path / "table.json"
+    assert Timetable.read(path) is None
+    path.write_text(text)
+    assert Timetable.read(path) is None
+
+
+def test_the_nearest_class_of_machines(tmp_path, monkeypatch):
+    for name in ("512-bit-2-cores", "256-bit-4-cores", "256-bit-64-cores"):
+        (tmp_path / f"{name}.json").write_text("{}")
+    monkeypatch.setattr(auto, "SHIPPED", tmp_path)
+    monkeypatch.setattr(auto, "cores", lambda: 16)
+    for width, expected in ((64, "512-bit-2-cores"), (32, "256-bit-4-cores")):
+        monkeypatch.setattr(auto.vector, "register_bytes", lambda width=width: width)
+        assert auto.shipped_path().stem == expected
+    monkeypatch.setattr(auto, "SHIPPED", tmp_path / "none")
+    assert auto.shipped_path() is None
+
+
+def test_shipped_tables_are_whole():
+    for path in SHIPPED.glob("*.json"):
+        table = Timetable.read(path)
+        assert table.operations <= set(kernels.operations())
+        for groups in json.loads(path.read_text())["timings"].values():
+            for group in groups:
+                count = len(group["points"])
+                assert all(len(seconds) == count for seconds in group["seconds"].values())
