@@ -3,16 +3,19 @@
 import csv
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime
 from html import escape
 from importlib.resources import files
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 
 from rich.markup import escape as plain
 from rich.table import Table
 
 from convgrad.suites.certify.claims import Budget, measured
-from convgrad.suites.machine import facts
+from convgrad.suites.machine import environment, facts
 
 COLUMNS = ("property", "how", "must be", "found", "measured", "holds")
 _WORDS = {True: "yes", False: "no", None: "not measured"}
@@ -20,7 +23,7 @@ _COLORS = {True: "green", False: "bold red", None: "yellow"}
 
 
 def certify(claims, quick, folder, console):
-    """Measure claims one after the other, and write ``certificate.csv`` and ``certificate.html``.
+    """Measure claims, and write ``certificate.csv`` and ``certificate.html``.
 
     Parameters
     ----------
@@ -38,18 +41,18 @@ def certify(claims, quick, folder, console):
     bool
         Whether no claim was refuted. One that could not be measured here is not.
     """
-    left = 0 if quick else sum(claim.seconds for claim in claims)
-    if left:
-        console.print(f"{len(claims)} claims, about {_duration(left)}")
+    if not quick:
+        console.print(f"{len(claims)} claims, about {_duration(_seconds(claims))}")
     outcomes, rows = [], _rows(folder)
-    for claim in claims:
-        outcome = _shown(claim, quick, left, console)
+    for claim, outcome, seconds in _outcomes(claims, quick, console):
+        word = {True: "holds", False: "does not hold", None: "not measured"}[outcome.holds]
+        text = f"{claim.name} ({_duration(seconds)}): {plain(outcome.found)}"
+        console.print(f"[{_COLORS[outcome.holds]}]{word}[/] {text}", highlight=False)
         outcomes.append(outcome)
         date = datetime.now().astimezone().isoformat(" ", "minutes")
         row = claim.name, claim.how, claim.must_be, outcome.found, date, _WORDS[outcome.holds]
         rows[claim.name, claim.how] = row
         write(list(rows.values()), folder)  # as it goes: nothing measured is lost
-        left = max(left - claim.seconds, 0)
     table = Table("property", "must be", "found", "holds")
     for claim, outcome in zip(claims, outcomes):
         color, word = _COLORS[outcome.holds], _WORDS[outcome.holds]
@@ -77,24 +80,44 @@ def write(rows, folder):
     (folder / "certificate.html").write_text(_page(rows), encoding="utf-8")
 
 
-def _shown(claim, quick, left, console):
-    """Outcome of a claim, with a line while it is measured and one after that."""
+def _outcomes(claims, quick, console):
+    """Each claim with its outcome and seconds: those on a fake clock first, and side by side."""
+    simulated = [claim for claim in claims if claim.simulated]
+    real = [claim for claim in claims if not claim.simulated]
+    if simulated:
+        cores = min(environment.usable_cores(), len(simulated))
+        left = _duration(_seconds(simulated) / cores)
+        with (
+            console.status(f"{len(simulated)} claims on a fake clock, side by side (about {left})"),
+            ProcessPoolExecutor(cores, get_context("spawn")) as pool,
+        ):
+            for claim, found in zip(simulated, pool.map(_measured, simulated, repeat(quick))):
+                yield claim, *found
+    for number, claim in enumerate(real):
+        left = 0 if quick else _seconds(real[number:])
+        with console.status("") as status:
+            start = time.monotonic()
+
+            def progress(text, claim=claim, status=status, start=start, left=left):
+                elapsed = time.monotonic() - start
+                rest = f", {_duration(left - elapsed)} left" if left > elapsed else ""
+                status.update(f"{claim.name}: {text} ({_duration(elapsed)}{rest})")
+
+            progress("")
+            found = _measured(claim, quick, progress)
+        yield claim, *found
+
+
+def _measured(claim, quick, progress=lambda text: None):
+    """Outcome of a claim, and seconds that it took."""
     start = time.monotonic()
-    with console.status("") as status, tempfile.TemporaryDirectory() as scratch:
-
-        def progress(text):
-            elapsed = time.monotonic() - start
-            rest = f", {_duration(left - elapsed)} left" if left > elapsed else ""
-            status.update(f"{claim.name}: {text} ({_duration(elapsed)}{rest})")
-
-        progress("")
+    with tempfile.TemporaryDirectory() as scratch:
         outcome = measured(claim, Budget(quick, Path(scratch), progress))
-    elapsed, color = _duration(time.monotonic() - start), _COLORS[outcome.holds]
-    word = {True: "holds", False: "does not hold", None: "not measured"}[outcome.holds]
-    console.print(
-        f"[{color}]{word}[/] {claim.name} ({elapsed}): {plain(outcome.found)}", highlight=False
-    )
-    return outcome
+    return outcome, time.monotonic() - start
+
+
+def _seconds(claims):
+    return sum(claim.seconds for claim in claims)
 
 
 def _duration(seconds):

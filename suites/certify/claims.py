@@ -61,6 +61,8 @@ class Claim:
         Whether ``certify --quick`` measures it too.
     seconds : float
         About what the measurement takes, in full.
+    simulated : bool
+        Whether no real clock takes part, so that others may be measured meanwhile.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Claim:
     measure: Callable[[Budget], Outcome]
     quick: bool
     seconds: float = 30
+    simulated: bool = False
 
 
 def all_claims():

@@ -182,6 +182,7 @@ CLAIMS = [
         measure=coverage,
         quick=True,
         seconds=60,
+        simulated=True,
     ),
     Claim(
         name="equal kernels",
@@ -191,6 +192,7 @@ CLAIMS = [
         measure=equal_kernels,
         quick=True,
         seconds=120,
+        simulated=True,
     ),
     Claim(
         name="power, quiet machine",
@@ -200,6 +202,7 @@ CLAIMS = [
         measure=power_when_quiet,
         quick=True,
         seconds=60,
+        simulated=True,
     ),
     Claim(
         name="power, busy neighbour",
@@ -209,6 +212,7 @@ CLAIMS = [
         measure=power_beside_a_neighbour,
         quick=True,
         seconds=30,
+        simulated=True,
     ),
     Claim(
         name="drift",
@@ -218,5 +222,6 @@ CLAIMS = [
         measure=bias_under_drift,
         quick=True,
         seconds=30,
+        simulated=True,
     ),
 ]

@@ -1,7 +1,10 @@
-"""Numba's pool is loaded with threads that sleep soon, and the environment stays as it was."""
+"""Numba's pool: its threads sleep soon, the environment stays as it was, results stay the same."""
 
 import importlib
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,3 +46,17 @@ def test_another_pool_will_do(loaded, monkeypatch):
     monkeypatch.setattr(importlib, "import_module", missing)
     threads.load_pool()
     assert not set(VARIABLES) & os.environ.keys()
+
+
+def test_compiled_kernels_are_the_same_on_four_threads():
+    selection = "test_registered and numba and large_cases"
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "tests/kernels/test_contract.py", "-k", selection],
+        env=os.environ | {"NUMBA_NUM_THREADS": "4"},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        cwd=Path(__file__).parents[2],
+    )
+    assert ran.returncode == 0, ran.stdout[-3000:]
+    assert " passed" in ran.stdout

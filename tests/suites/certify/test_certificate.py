@@ -6,7 +6,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from convgrad.suites import cli
-from convgrad.suites.certify import certificate, claims
+from convgrad.suites.certify import certificate, claims, simulated
 from convgrad.suites.certify.claims import Claim, Outcome
 
 
@@ -98,3 +98,11 @@ def test_unknown_claim(certify):
     status, output, _ = certify([GOOD, BAD], "--only", "best")
     assert status == 2
     assert "--only: got best, expected one of good, bad" in output
+
+
+def test_claims_on_a_fake_clock_come_first(certify):
+    fake = next(claim for claim in simulated.CLAIMS if claim.name == "power, busy neighbour")
+    status, _, rows = certify([BAD, fake], "--quick")
+    assert status == 1
+    assert [row[0] for row in rows[1:]] == [fake.name, "bad"]
+    assert rows[1][-1] == "yes"
