@@ -8,6 +8,7 @@ after its first calls.
 import json
 import math
 import os
+import tempfile
 import time
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from convgrad.kernels import Case, auto
 from convgrad.kernels.timetable import LEFT_OUT
 from convgrad.suites.machine import environment, facts
 from convgrad.suites.measure.forecast import Forecast
+from convgrad.suites.workers import masters
 from convgrad.suites.workers.crew import Crew, side_by_side
 from convgrad.suites.workers.process import Lost
 
@@ -144,6 +146,7 @@ class Stopwatch:
         self.random = random
         self.crew = Crew(lambda n: environment.fair_environment(os.environ, n)[0])
         self.forecast = Forecast()
+        self.folder = tempfile.TemporaryDirectory(prefix="convgrad-")
         self.home = None
 
     def __enter__(self):
@@ -151,6 +154,7 @@ class Stopwatch:
 
     def __exit__(self, *exception):
         self.crew.close()
+        self.folder.cleanup()
 
     def start(self, stratum):
         """Have a worker for each candidate, and have all of them compile; returns candidates."""
@@ -166,10 +170,11 @@ class Stopwatch:
         limit = environment.available_bytes() // 2
         lost = self.crew.summon(wanted, stratum.threads, limit)
         case = stratum.draw(np.random.default_rng(0))
+        kept = self._keep(case)
 
         def compile_(name):
             try:
-                self.crew.ask((name, 0), "load", case, 0)
+                self._load(name, case, kept)
                 self.crew.ask((name, 0), "pace", 0)
             except Lost:
                 lost[name, 0] = None
@@ -186,7 +191,7 @@ class Stopwatch:
             A single one of kernels that are clearly slower than the fastest; of the others one a
             round, in the same rounds, ``always`` among them.
         """
-        outline = case.outline()
+        outline, kept = case.outline(), self._keep(case)
         first = {}
         for name in self.random.permutation(list(candidates)):
             kernel = candidates[str(name)]
@@ -195,7 +200,7 @@ class Stopwatch:
             if kernel.why_not_bound(outline) or soon > min(LEFT_OUT * fastest, _SLOWEST_S):
                 continue
             try:
-                if "status" in self.crew.ask((kernel.name, 0), "load", case, 0):
+                if "status" in self._load(kernel.name, case, kept):
                     continue
                 first[kernel.name] = self._pace(kernel.name, _FIRST_S)
             except Lost:
@@ -212,6 +217,12 @@ class Stopwatch:
         for name, seconds in found.items():
             self.forecast.learn(candidates[name], case, threads, float(np.median(seconds)))
         return found
+
+    def _keep(self, case):
+        return masters.keep(case.inputs(), self.folder.name)
+
+    def _load(self, name, case, kept):
+        return self.crew.ask((name, 0), "load", case, 0, 0, "plain", kept)
 
     def _pace(self, name, seconds):
         return self.crew.ask((name, 0), "pace", seconds)

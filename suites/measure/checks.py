@@ -108,7 +108,7 @@ class Checks:
         cold = block.cache == "cold"
         rotation = _ROTATIONS * self.machine.last_level_cache_bytes() if cold else 0
         try:
-            fact = ask("load", block.case, SEED, rotation, block.call)
+            fact = ask("load", block.case, SEED, rotation, block.call, judgement["inputs"])
             if "status" in fact:
                 return fact, None
             reply = ask("check", judgement, calls.get(name, 0) < _AGAIN_S)

@@ -6,16 +6,17 @@ import numpy as np
 
 from convgrad.kernels.data import Missing
 from convgrad.kernels.operation import error_ratio
+from convgrad.suites.workers import masters
 
 
 def judge(case, seed, algorithms, folder):
-    """Compute reference and bounds of a case into files, for all its kernels to be held to.
+    """Make inputs, reference and bounds of a case into files, for all its kernels.
 
     Returns
     -------
     dict
-        ``reference``: path; ``bounds``: path by algorithm; or ``status`` and ``detail``; or
-        ``unwritable``, a sentence, where the folder has no room for them.
+        ``inputs``: what `masters.read` needs; ``reference``: path; ``bounds``: path by algorithm;
+        or ``status`` and ``detail``; or ``unwritable``, a sentence, where the folder has no room.
     """
     try:
         arguments = case.inputs(seed)
@@ -25,6 +26,7 @@ def judge(case, seed, algorithms, folder):
     paths = {"reference": os.path.join(folder, "reference.npy"), "bounds": {}}
     reference = definition.reference(*arguments.arrays, **arguments.options)
     try:
+        paths["inputs"] = masters.keep(arguments, folder)
         np.save(paths["reference"], reference)
         for algorithm in algorithms:
             paths["bounds"][algorithm] = os.path.join(folder, f"bound-{algorithm}.npy")

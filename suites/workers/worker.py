@@ -12,7 +12,7 @@ from numba.core import event
 from convgrad.kernels import registry
 from convgrad.kernels.data import Missing
 from convgrad.suites.machine import environment, facts, roofs, spin
-from convgrad.suites.workers import memory
+from convgrad.suites.workers import masters, memory
 from convgrad.suites.workers.judge import Judgement, judge, wrong
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
@@ -51,16 +51,16 @@ class Worker:
         self.calls = self.function = self.options = self.shape = None
         self.sign, self.reused = 1, 0
 
-    def load(self, case, seed, rotation_bytes=0, call="plain"):
-        """Make the master inputs; returns what there is to know before the first call.
+    def load(self, case, seed, rotation_bytes=0, call="plain", kept=None):
+        """Take up the master inputs; returns what there is to know before the first call.
 
         With ``rotation_bytes``, calls rotate through copies of the inputs that take at least as
         much: none of them is found in a cache. ``call`` is one of
-        `schema.CALLS`.
+        `schema.CALLS`. ``kept`` is what `masters.read` needs; without, inputs are made here.
         """
         self.unload()
         try:
-            arguments = case.inputs(seed)
+            arguments = masters.read(*kept) if kept else case.inputs(seed)
         except Missing as missing:
             return {"status": "unavailable", "detail": str(missing)}
         if reason := self.kernel.why_not_bound(arguments):
@@ -80,7 +80,8 @@ class Worker:
 
     def prepare(self):
         """Keep the weights, which are the last array of a call; returns seconds."""
-        prepare = partial(self.kernel.prepares, self.master.arrays[-1], **self.options)
+        weights = aligned_copy(self.master.arrays[-1])
+        prepare = partial(self.kernel.prepares, weights, **self.options)
         prepare()  # the first time may compile
         start = time.perf_counter_ns()
         self.function = prepare()
