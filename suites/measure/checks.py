@@ -101,6 +101,15 @@ class Checks:
             facts[name].setdefault("status", "ok")
         return {name: seconds for name, seconds in calls.items() if facts[name]["status"] == "ok"}
 
+    def verify(self, key, lost):
+        """Judge the last timed output of a worker in full; one that is wrong joins the lost."""
+        try:
+            verdict = self.crew.ask(key, "verify")
+            if "status" in verdict:
+                raise Lost(verdict["status"], verdict["detail"])
+        except Lost as reason:
+            lost[key[0]] = reason
+
     def _first_calls(self, block, judgement, calls, key):
         """Load a case into a worker and have it checked: facts, and times if it is right."""
         name, replicate = key

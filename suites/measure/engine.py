@@ -3,6 +3,7 @@
 import time
 from contextlib import contextmanager
 from functools import partial
+from itertools import product
 
 import numpy as np
 
@@ -68,7 +69,8 @@ class Engine:
         self.admission = Admission(settings.slowest_call_s)
         self.checks = Checks(crew, machine, str(scratch), settings.hang_s)
         self.home = None  # operation and threads of the workers that are there
-        self.spent = {}  # seconds by what they were spent on
+        self.kept = None  # inputs of the block in hand
+        self.spent = {}  # seconds, by purpose
 
     @contextmanager
     def spending(self, on):
@@ -150,7 +152,7 @@ class Engine:
                 stolen, total = np.array(self.machine.steal_ticks()) - ticks
                 own = {name: facts[name] for name in group}
                 for fact in own.values():
-                    fact["steal"] = float(stolen / total) if total else 0.0
+                    fact["steal"] = float(stolen / max(total, 1))
                 self._store(block, own, new, written)
                 samples += new
         good = [name for name in facts if facts[name]["status"] == "ok"]
@@ -188,6 +190,7 @@ class Engine:
             for name in contenders:
                 facts[name] |= judgement
             return {}
+        self.kept = judgement["inputs"]
         twin = {TWIN: contenders[block.baseline]} if block.baseline in contenders else {}
         with self.spending("first calls"):
             self.progress(f"{_title(block)}: checking {len(contenders)} kernels")
@@ -224,33 +227,24 @@ class Engine:
             self.progress(f"{_title(block)}: {len(wanting)} kernels, round by round")
             with self.spending("samples"):
                 new = contest.look()
-            for key in [(name, p) for name in names for p in processes]:
-                if key[0] not in contest.lost:
-                    self._verify(key, contest.lost)
+            for name, p in product(names, processes):
+                if name not in contest.lost:
+                    self.checks.verify((name, p), contest.lost)
             for name in contest.lost.keys() & set(group):
                 facts[name] |= contest.lost[name].facts
             yield [sample for sample in new if sample["kernel"] not in contest.lost]
 
-    def _verify(self, key, lost):
-        """Judge the last timed output of a worker in full."""
-        try:
-            verdict = self.crew.ask(key, "verify")
-            if "status" in verdict:
-                raise Lost(verdict["status"], verdict["detail"])
-        except Lost as reason:
-            lost[key[0]] = reason
-
     def _weigh(self, block, good, facts):
         """Measure the peak memory of a call, each kernel in a fresh process."""
-        weighed = {name: kernel_of(block, name) for name in good if not name.endswith(AGAINST)}
-        weighed = {name: kernel for name, kernel in weighed.items() if kernel.device == "cpu"}
+        own = {name: kernel_of(block, name) for name in good if not name.endswith(AGAINST)}
+        weighed = {name: kernel for name, kernel in own.items() if kernel.device == "cpu"}
         self.progress(f"{_title(block)}: memory of {len(weighed)} kernels")
         limit = self.machine.available_bytes() // 2
 
         def weigh(name):
-            arguments = block.threads, limit, "weigh", block.case, SEED, block.call
+            arguments = "weigh", block.case, SEED, block.call, self.kept
             try:
-                facts[name] |= self.crew.once(weighed[name], *arguments)
+                facts[name] |= self.crew.once(weighed[name], block.threads, limit, *arguments)
             except Lost as lost:  # the time stands, whatever this second process met with
                 facts[name]["detail"] = f"memory was not measured: {lost.detail}"
 
@@ -258,8 +252,6 @@ class Engine:
 
     def _store(self, block, facts, samples, written):
         """Append to the run; the first line of a cell says what it is, and begins it anew."""
-        if self.run is None:
-            return
         cost, itemsize = block.case.cost, np.dtype(block.case.dtype).itemsize
         shared = {
             "dtype": block.case.dtype,

@@ -254,9 +254,9 @@ class Worker:
         signed = self.output if self.sign == 1 else -self.output
         return self.judgement.verdict(signed, self.master.dtype)
 
-    def weigh(self, case, seed, call="plain"):
+    def weigh(self, case, seed, call="plain", kept=None):
         """Measure the peak memory of a call: in a process that has done nothing else."""
-        refusal = self.load(case, seed, 0, call)
+        refusal = self.load(case, seed, 0, call, kept)
         if "status" in refusal:
             return refusal
         self.lay_out()
