@@ -106,7 +106,8 @@ def _store(sums, start, pitch, columns, place, result):
         source = sums[done : done + max(columns - column, 0)]
         target = result[first_row + row * step, first_column + column * step :]
         if step == 1:
-            target[: len(source)] = source
+            for i in range(len(source)):
+                target[i] = source[i]
         else:
             for i in range(len(source)):
                 target[i * step] = source[i]

@@ -158,7 +158,10 @@ def _add_items(flat, slopes, offsets, counts, pitches, run, items, partial):
             else:
                 for i in range(joint):
                     _add_one(pixels, some_offsets, own[i * pitch :], length, sums[i])
-        partial[share, first : first + joint, some_taps] = sums[:joint, : len(some_offsets)]
+        for i in range(joint):
+            target = partial[share, first + i, some_taps]
+            for tap in range(len(target)):
+                target[tap] = sums[i, tap]
 
 
 @njit(cache=True, parallel=True)

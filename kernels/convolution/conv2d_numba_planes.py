@@ -166,7 +166,8 @@ def _fill_channels(images, rows, columns, layout, channels, flat):
                 source, target = image[y, x:], plane[row * pitch + first_column :]
                 count = min((width - x + stride - 1) // stride, len(target))
                 if stride == 1:
-                    target[:count] = source[:count]
+                    for i in range(count):
+                        target[i] = source[i]
                 else:
                     for i in range(count):
                         target[i] = source[i * stride]

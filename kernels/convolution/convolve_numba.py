@@ -77,9 +77,12 @@ def _copy_padded(signal, lo, shape, pitches, scratch):
             if p < 0 or p >= planes or r < 0 or r >= rows:
                 target[:] = 0
             else:
-                target[:left] = 0
-                target[left:right] = signal[p, r, lo[2] + left : lo[2] + right]
-                target[right:] = 0
+                for column in range(left):
+                    target[column] = 0
+                for column in range(left, right):
+                    target[column] = signal[p, r, lo[2] + column]
+                for column in range(right, shape[2]):
+                    target[column] = 0
 
 
 @njit(cache=True)
@@ -132,6 +135,14 @@ def _convolve_tiles(signal, weights, taps, start, tile, first_tile, last_tile, r
 
 
 @njit(cache=True, parallel=True)
+def _convolve_parts(signal, weights, taps, start, tile, tiles, parts, result):
+    """Set all outputs, the parts in parallel."""
+    for part in prange(parts):
+        first, last = np.int64(part * tiles // parts), np.int64((part + 1) * tiles // parts)
+        _convolve_tiles(signal, weights, taps, start, tile, first, last, result)
+
+
+@njit(cache=True)
 def _convolve(signal, taps, start, tile, tiles, parts, result):
     """Set the result, unless a tap is not finite: then return False, as padding would spread it."""
     weights = taps.reshape(taps.size)[::-1].copy()
@@ -139,11 +150,9 @@ def _convolve(signal, taps, start, tile, tiles, parts, result):
         if not np.isfinite(weight):
             return False
     if parts == 1:
-        _convolve_tiles(signal, weights, taps.shape, start, tile, 0, tiles, result)
+        _convolve_tiles(signal, weights, taps.shape, start, tile, np.int64(0), tiles, result)
     else:
-        for part in prange(parts):
-            first, last = part * tiles // parts, (part + 1) * tiles // parts
-            _convolve_tiles(signal, weights, taps.shape, start, tile, first, last, result)
+        _convolve_parts(signal, weights, taps.shape, start, tile, tiles, parts, result)
     return True
 
 

@@ -109,9 +109,12 @@ def _copy_padded(signal, first, scratch):
     """Copy the samples from index ``first`` on, zeros where there are none."""
     left = min(max(-first, 0), scratch.size)
     right = max(min(signal.size - first, scratch.size), left)
-    scratch[:left] = 0
-    scratch[left:right] = signal[first + left : first + right]
-    scratch[right:] = 0
+    for i in range(left):
+        scratch[i] = 0
+    for i in range(left, right):
+        scratch[i] = signal[first + i]
+    for i in range(right, scratch.size):
+        scratch[i] = 0
 
 
 @njit(cache=True, inline="always")
@@ -144,7 +147,8 @@ def _set_tiles(set_row, size, signal, taps, start, part, parts, result):
         set_row(samples, seen, taps, target, to, count)
         if not direct:
             cut = result[at : at + length]
-            cut[:] = scratch[: cut.size]
+            for i in range(cut.size):
+                cut[i] = scratch[i]
         tile += count
     return True
 

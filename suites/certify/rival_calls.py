@@ -15,7 +15,7 @@ from convgrad.suites.measure.checks import SEED
 from convgrad.suites.workers.worker import aligned_copy
 
 CALLS = {
-    "numpy": Case.of("fit_linear", "float64", samples=2000, features=64, iterations=100),
+    "numpy": Case.of("fit_linear", "float64", samples=200, features=64, iterations=1000),
     "numba_parallel": Case.of("convolve", "float32", signal=(40_000,), taps=(1025,)),
     "numba_loops": Case.of("convolve", "float64", signal=(2_000,), taps=(513,)),
 }
@@ -23,8 +23,9 @@ CALLS = {
 
 What allocates megabytes a call depends on whether glibc keeps what was freed or gives it back to
 the system; what allocates some kilobytes and reads them ten thousand times, as numpy.convolve does,
-on where they come to lie. The engine deals both anew or the same to all; the rivals are left alone,
-as they are used, and would differ from themselves.
+on where they come to lie; and what fills a cache of the second level or more, on which pages it is
+given. The engine deals all of these anew or the same to all; the rivals are left alone, as they are
+used, and would differ from themselves.
 """
 
 VALUES, LOOPS = 16, 8
