@@ -1,4 +1,4 @@
-"""`convolve` of an image: side and filter size, and two filters over a photograph."""
+"""`convolve` of an image: side and filter size, rank 1, and two filters over a photograph."""
 
 from convgrad.suites.suite import ALL, Axes, Suite, bench, both_ways, grid
 
@@ -15,6 +15,7 @@ SUITE = Suite(
         "laptop": [
             Axes(grid(signal=[(128, 128), (1024, 1024)], taps=FILTERS)),
             *both_ways(grid(signal=[(512, 512)], taps=[(7, 7)])),
+            Axes(grid(signal=[(1024, 1024)], taps=[(9, 9), (27, 27)], rank=[1])),
             Axes(grid(signal=[PHOTOGRAPH], taps=[(9, 9)], mode=["same"]), data="photograph-blur"),
             Axes(grid(signal=[PHOTOGRAPH], taps=[(5, 5)], mode=["same"]), data="photograph-edge"),
         ],
@@ -23,6 +24,15 @@ SUITE = Suite(
                 grid(
                     signal=[(128, 128), (512, 512), (1024, 1024), (2048, 2048), (4096, 4096)],
                     taps=[*FILTERS, (5, 5), (15, 15), (63, 63), (127, 127)],
+                ),
+                ("float32", "float64"),
+                (1, ALL),
+            ),
+            Axes(
+                grid(
+                    signal=[(512, 512), (1024, 1024), (4096, 4096)],
+                    taps=[(9, 9), (27, 27), (63, 63)],
+                    rank=[1],
                 ),
                 ("float32", "float64"),
                 (1, ALL),

@@ -12,6 +12,7 @@ _RIVALS = ("numpy", *_SCIPY, "opencv", "torch", "pyfftw")
 _FFT_RIVALS = ("scipy_fftconvolve", "scipy_oaconvolve", "pyfftw")
 _LINE, _LONG = ("numba_toeplitz", "numba_parallel"), ("overlap_save",)
 _PLANE = ("numba_stripes", "numba_parallel")
+_RANK_ONE, _CV = ("separable",), ("opencv_separable", "opencv")
 _LINEAR_RIVALS = ("numpy", "scipy_gemv", "torch")
 _FILTER_RIVALS = ("scipy_correlate", "fft", "torch_autograd")
 
@@ -29,6 +30,10 @@ def _plane(random, sides, image=(256, 4096)):
     side = log_uniform(random, *sides)
     signal = tuple(log_uniform(random, *image) for _ in range(2))
     return {"signal": signal, "taps": (side, side), "mode": "same"}
+
+
+def _separable(random):
+    return _plane(random, (7, 63)) | {"rank": 1}
 
 
 def _volume(random):
@@ -131,6 +136,15 @@ SUITE = AimSuite(
             *("2-D, 32 to 255 a side", "convolve", partial(_plane, sides=(32, 255))),
             *(("overlap_save",), ("opencv",)),
             ratio=1.0,
+        ),
+        Aim(
+            *("2-D separable, 7 to 63 a side", "convolve", _separable, _RANK_ONE, _CV),
+            ratio=2.5,
+        ),
+        Aim(
+            *("2-D separable, 7 to 63 a side, float64", "convolve", _separable, _RANK_ONE, _CV),
+            ratio=2.5,
+            dtype="float64",
         ),
         Aim("3-D, 3 to 9 a side", "convolve", _volume, _PLANE, (*_SCIPY, "torch"), ratio=2.0),
         Aim(

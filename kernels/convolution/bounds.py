@@ -29,6 +29,25 @@ def direct(terms, magnitude, dtype):
     return gamma(terms + 1, dtype) * magnitude + terms * float(np.finfo(dtype).smallest_subnormal)
 
 
+def underflow(terms, signal, taps):
+    """What a sum in two passes may lose besides, as its factors and inner sums may underflow.
+
+    Each tap may be off by the smallest normal number; each inner product, which the factor of
+    its column multiplies then, by a subnormal.
+
+    Parameters
+    ----------
+    terms : int
+        K, the most products that one output sums.
+    signal, taps : ndarray
+        Of the working precision.
+    """
+    most = (float(np.max(np.abs(a), where=np.isfinite(a), initial=0)) for a in (signal, taps))
+    loudest, largest = most
+    limits = np.finfo(signal.dtype)
+    return terms * (float(limits.tiny) * loudest + float(limits.smallest_subnormal) * largest)
+
+
 def fft(points, size, dtype):
     """Normwise bound for a convolution by forward and inverse FFT.
 

@@ -8,11 +8,12 @@ from convgrad.kernels.convolution.geometry import convolve_window, window_shape
 from convgrad.kernels.registry import kernel
 
 
-def _serves(signal, taps, *, mode):
+def serves(signal, taps, *, mode):
+    """The `serves` of filters by OpenCV."""
     return None if signal.ndim == 2 else "OpenCV filters images only"
 
 
-def _workspace(signal, taps, *, mode):
+def workspace(signal, taps, *, mode):
     """The flipped taps; the padded signal, or the result that "valid" is cut from.
 
     Large filters go through the DFT of blocks, whose buffers are small.
@@ -22,13 +23,26 @@ def _workspace(signal, taps, *, mode):
     return (taps.size + moved) * signal.itemsize
 
 
+def filtered(correlate, signal, sides, mode):
+    """What a mode takes of ``correlate(signal, anchor)``, which has the signal's size."""
+    if mode == "full":
+        signal = np.pad(signal, [((k - 1) // 2, k // 2) for k in sides])
+    rows, columns = sides
+    signal = np.require(signal, requirements=("C", "A"))
+    result = correlate(signal, (columns // 2, rows // 2))
+    if mode == "valid":
+        window = tuple(slice(k // 2, k // 2 + n - k + 1) for n, k in zip(signal.shape, sides))
+        result = np.ascontiguousarray(result[window])
+    return result
+
+
 @kernel(
     "convolve",
     family="peer",
     algorithm="fft",
     requires=("cv2",),
-    serves=_serves,
-    workspace=_workspace,
+    serves=serves,
+    workspace=workspace,
 )
 def opencv(signal, taps, *, mode):
     """`cv2.filter2D` with flipped taps and zeros beyond the border.
@@ -38,17 +52,9 @@ def opencv(signal, taps, *, mode):
     """
     import cv2
 
-    if mode == "full":
-        signal = np.pad(signal, [((k - 1) // 2, k // 2) for k in taps.shape])
-    rows, columns = taps.shape
-    result = cv2.filter2D(
-        np.require(signal, requirements=("C", "A")),
-        -1,
-        np.flip(taps).copy(),
-        anchor=(columns // 2, rows // 2),
-        borderType=cv2.BORDER_CONSTANT,
-    )
-    if mode == "valid":
-        window = tuple(slice(k // 2, k // 2 + n - k + 1) for n, k in zip(signal.shape, taps.shape))
-        result = np.ascontiguousarray(result[window])
-    return result
+    flipped = np.flip(taps).copy()
+
+    def correlate(signal, anchor):
+        return cv2.filter2D(signal, -1, flipped, anchor=anchor, borderType=cv2.BORDER_CONSTANT)
+
+    return filtered(correlate, signal, taps.shape, mode)

@@ -1,6 +1,7 @@
 """What the convolutions compute, what they accept, and what they cost."""
 
 import math
+from functools import reduce
 
 import numpy as np
 
@@ -24,7 +25,8 @@ class Convolve(Operation):
     name = "convolve"
     odd = "signal"
     weights = "taps"
-    sizes = {"signal": None, "taps": None, "mode": "full"}
+    sizes = {"signal": None, "taps": None, "mode": "full", "rank": "full"}
+    """``rank`` is that of the taps: "full", or 1 for products of a factor for each axis."""
     named_cases = {
         "tiny": {"signal": (200,), "taps": (5,)},
         "audio second, room echo": {"signal": (48_000,), "taps": (4_800,)},
@@ -83,7 +85,10 @@ class Convolve(Operation):
             return bounds.fft(points, size, signal.dtype)
         magnitude = self.magnitude(signal, taps, mode=mode)
         terms = math.prod(map(min, signal.shape, taps.shape))
-        return bounds.direct(terms, magnitude, signal.dtype)
+        bound = bounds.direct(terms, magnitude, signal.dtype)
+        if algorithm == "separable":
+            bound = bound + bounds.underflow(terms, signal, taps)
+        return bound
 
     def traits(self, signal, taps, *, mode):
         """Outputs and taps, whichever operand is the filter; and in images, the borders."""
@@ -94,7 +99,7 @@ class Convolve(Operation):
             sizes.append(4 ** MODES.index(mode))  # libraries of image filters pad for "full"
         return kind_of((signal,)), tuple(map(math.log2, sizes))
 
-    def cost(self, *, signal, taps, mode):
+    def cost(self, *, signal, taps, mode, rank="full"):
         window = convolve_window(signal, taps, mode)
         products = math.prod(
             _products_before(part.stop, n, k) - _products_before(part.start, n, k)
@@ -103,8 +108,16 @@ class Convolve(Operation):
         elements = math.prod(signal) + math.prod(taps) + math.prod(window_shape(window))
         return Cost(math.prod(taps), 2 * products, elements, elements)
 
-    def shapes(self, *, signal, taps, mode):
+    def shapes(self, *, signal, taps, mode, rank="full"):
+        if rank not in ("full", 1):
+            reject("rank", repr(rank), "'full' or 1")
         return {"signal": signal, "taps": taps}, {"mode": mode}
+
+    def random_arrays(self, generator, shapes, *, rank="full", **_):
+        if rank == "full":
+            return super().random_arrays(generator, shapes)
+        factors = map(generator.standard_normal, shapes["taps"])
+        return generator.standard_normal(shapes["signal"]), reduce(np.multiply.outer, factors)
 
 
 class _Layer(Operation):
