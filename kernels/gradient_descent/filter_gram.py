@@ -208,12 +208,16 @@ def _edge_products(lines, kept, before, ahead, nearest, sums):
 
 
 @njit(cache=True)
-def _series_curvature(signal, products, curvature):
+def _series_curvature(signal, products, whole, curvature):
     """Set the upper triangle of ``A^T A``: row t from row t + 1 by the products of one sample."""
     taps = products.size
     last = np.zeros(2 * taps, signal.dtype)
     for i in range(min(2 * taps, signal.size)):
         last[i] = signal[signal.size - 1 - i]
+    if whole:
+        for t in range(taps - 1):
+            for lag in range(taps):
+                products[lag] -= last[t] * last[t + lag]
     for t in range(taps - 1, -1, -1):
         if t < taps - 1:
             for lag in range(taps):
@@ -221,13 +225,39 @@ def _series_curvature(signal, products, curvature):
         curvature[t, t:taps] = products[: taps - t]
 
 
+@njit(cache=True)
+def _shrink_boxes(corner, wide, taps, lag, below, beside, box, row):
+    """Add one row of samples to the boxes of all entries of this lag; see `_image_curvature`."""
+    across = taps[1]
+    line = below[row, row + lag].copy()
+    box[across - 1] += line
+    for t in range(across - 2, -1, -1):
+        sample = corner[row * wide + across + t]
+        here = (row + lag) * wide + t + 1
+        others, sums = corner[here : here + 2 * across - 1], box[t]
+        for i in range(2 * across - 1):
+            line[i] += sample * others[i]
+            sums[i] += line[i]
+
+
+@njit(cache=True)
+def _start_boxes(products, across, lag, beside, box):
+    """Set the boxes that end before the last rows, and add columns of samples one by one."""
+    box[across - 1] = products
+    for t in range(across - 2, -1, -1):
+        box[t] = box[t + 1]
+        for i in range(across - 1 if lag == 0 else across - 1 - t, 2 * across - 1):
+            box[t, i] += beside[t, t + i - across + 1, lag]
+
+
 @njit(cache=True, parallel=True)
-def _image_curvature(signal, taps, products, below, beside, curvature):
+def _image_curvature(signal, taps, products, whole, below, beside, curvature):
     """Set the upper triangle of ``A^T A``, rows of the filter ``lag`` apart by one thread.
 
     An entry is the sum of its lagged products over a box of samples that ends the later, the
     earlier its taps. It starts with the box that all entries of this lag share; columns of
-    samples are added for earlier taps of a row, then rows for earlier rows. Nothing cancels.
+    samples are added for earlier taps of a row, then rows for earlier rows. Nothing cancels,
+    unless ``whole`` products are given: those of the shared box are what the rest leaves of them.
     """
     height, across = taps
     wide = 4 * across
@@ -235,23 +265,17 @@ def _image_curvature(signal, taps, products, below, beside, curvature):
     _copy(signal[::-1, ::-1], 0, -across, 2 * height, wide, signal.shape, corner, wide)
     for lag in prange(height):
         box = np.empty((across, 2 * across - 1), signal.dtype)
-        line = np.empty(2 * across - 1, signal.dtype)
-        box[across - 1] = products[lag]
-        for t in range(across - 2, -1, -1):
-            box[t] = box[t + 1]
-            for i in range(across - 1 if lag == 0 else across - 1 - t, 2 * across - 1):
-                box[t, i] += beside[t, t + i - across + 1, lag]
+        if whole:
+            nothing = np.zeros(2 * across - 1, signal.dtype)
+            _start_boxes(nothing, across, lag, beside, box)
+            for row in range(height - 2, -1, -1):
+                _shrink_boxes(corner, wide, taps, lag, below, beside, box, row)
+            for i in range(2 * across - 1):
+                products[lag, i] -= box[max(across - 1 - i, 0), i]
+        _start_boxes(products[lag], across, lag, beside, box)
         for row in range(height - 1, -1, -1):
             if row < height - 1:
-                line[:] = below[row, row + lag]
-                box[across - 1] += line
-                for t in range(across - 2, -1, -1):
-                    sample = corner[row * wide + across + t]
-                    here = (row + lag) * wide + t + 1
-                    others, sums = corner[here : here + 2 * across - 1], box[t]
-                    for i in range(2 * across - 1):
-                        line[i] += sample * others[i]
-                        sums[i] += line[i]
+                _shrink_boxes(corner, wide, taps, lag, below, beside, box, row)
             if row + lag < height:
                 place = (row + lag) * across
                 for t in range(across):
@@ -315,7 +339,7 @@ def _descend_shared(curvature, pull, weights, iterations, step, l2, threshold, p
             _step(curvature, pull, here, step, l2, threshold, first, last, there)
 
 
-def _as_image(array):
+def as_image(array):
     """A series is an image of one row."""
     return np.require(array, requirements=("C", "A", "W")).reshape(-1, array.shape[-1])
 
@@ -348,13 +372,13 @@ def lagged_products(signal, targets, taps):
     return pulls[0], products[0]
 
 
-def gram_matrix(signal, taps, products):
+def gram_matrix(signal, taps, products, *, whole=False):
     """``A^T A`` from the `lagged_products`, padded with zeros to whole vectors."""
     (height, across), size = taps, prod(taps)
     pitches = (_padded(size, _JOINT_ROWS), _padded(size, lanes_of(signal.dtype)))
     curvature = np.zeros(pitches, signal.dtype)
     if signal.shape[0] == 1:
-        _series_curvature(signal[0], products[0, across - 1 :], curvature)
+        _series_curvature(signal[0], products[0, across - 1 :], whole, curvature)
     else:
         below = np.zeros((height - 1, 2 * height - 2, 2 * across - 1), signal.dtype)
         beside = np.zeros((across - 1, 2 * across - 2, height), signal.dtype)
@@ -363,7 +387,7 @@ def gram_matrix(signal, taps, products):
             _edge_products(signal[::-1], kept[1], across - 1, across - 1, True, below)
         if across > 1:
             _edge_products(signal.T[::-1], kept[0], height - 1, 0, False, beside)
-        _image_curvature(signal, taps, products, below, beside, curvature)
+        _image_curvature(signal, taps, products, whole, below, beside, curvature)
     _mirror(curvature, size)
     return curvature
 
@@ -390,7 +414,7 @@ def _padded(size, multiple):
 def numba_gram(signal, targets, *, taps, iterations, step, l2, l1, weights):
     """TODO."""
     sides = (1, *taps)[-2:]
-    signal, targets = _as_image(signal), _as_image(targets)
+    signal, targets = as_image(signal), as_image(targets)
     pull, products = lagged_products(signal, targets, sides)
     curvature = gram_matrix(signal, sides, products)
     return descend(curvature, pull, weights, iterations, step, l2, l1)
