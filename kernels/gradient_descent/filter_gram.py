@@ -10,9 +10,7 @@ from convgrad.kernels.registry import kernel
 from convgrad.kernels.vector import (
     add_outer,
     lanes_of,
-    load,
     load_tile,
-    multiply_add,
     store,
     totals,
     width,
@@ -26,6 +24,8 @@ _STRIPE = 8
 _JOINT_LAGS = 6
 """Lags of a tile: with two left sides 12 sums, which 16 registers hold beside 3 operands."""
 _JOINT_ROWS = 8
+_TILE = 32
+"""Rows and columns of a matrix that are transposed together."""
 _SMALLEST_PARTITION = 1 << 19
 """Products, about 10 us of work: less is not worth waking a thread."""
 _MOST_PARTITIONS = 64
@@ -40,14 +40,12 @@ def _set_tile(left, at, pair, down, right, seen, up, rows, length, lags, sums, s
         here, there = at + row * down, seen + row * up
         for i in range(0, length, lanes):
             sides = load_tile(left, here + i, pair, lanes, 2)
-            tile = add_outer(tile, sides, load_tile(right, there + i, -1, lanes, lags))
+            tile = add_outer(tile, load_tile(right, there + i, -1, lanes, lags), sides)
     store(sums, 0, totals(tile))
 
 
 @njit(cache=True)
-def _add_lags(
-    left, at, pair, down, right, seen, up, rows, length, count, first_sums, second_sums
-):
+def _add_lags(left, at, pair, down, right, seen, up, rows, length, count, first_sums, second_sums):
     """Add to ``first_sums[lag]`` the products of a left side with the right one, so much earlier.
 
     Left sides start at ``at`` and ``at + pair``, their rows lie ``down`` apart, those of the right
@@ -71,8 +69,8 @@ def _add_lags(
         else:
             _set_tile(left, at, pair, down, right, there, up, rows, length, 1, sums, 2)
         for i in range(lags):
-            first_sums[lag + i] += sums[i]
-            second_sums[lag + i] += sums[lags + i]
+            first_sums[lag + i] += sums[2 * i]
+            second_sums[lag + i] += sums[2 * i + 1]
 
 
 @njit(cache=True)
@@ -172,9 +170,7 @@ def _lagged_products_shared(signal, targets, taps, stripe, run, pulls, products)
     """Add up the parts in order: the result does not depend on who computed them."""
     parts = len(pulls)
     for part in prange(parts):
-        _add_part(
-            signal, targets, taps, stripe, run, part, parts, pulls[part], products[part]
-        )
+        _add_part(signal, targets, taps, stripe, run, part, parts, pulls[part], products[part])
     _sum_parts(pulls, products)
 
 
@@ -226,9 +222,8 @@ def _series_curvature(signal, products, whole, curvature):
 
 
 @njit(cache=True)
-def _shrink_boxes(corner, wide, taps, lag, below, beside, box, row):
+def _add_row(corner, wide, across, row, lag, below, box):
     """Add one row of samples to the boxes of all entries of this lag; see `_image_curvature`."""
-    across = taps[1]
     line = below[row, row + lag].copy()
     box[across - 1] += line
     for t in range(across - 2, -1, -1):
@@ -257,7 +252,8 @@ def _image_curvature(signal, taps, products, whole, below, beside, curvature):
     An entry is the sum of its lagged products over a box of samples that ends the later, the
     earlier its taps. It starts with the box that all entries of this lag share; columns of
     samples are added for earlier taps of a row, then rows for earlier rows. Nothing cancels,
-    unless ``whole`` products are given: those of the shared box are what the rest leaves of them.
+    unless ``whole`` products are given: those of the shared box are what the rest leaves of them,
+    and are added when that is known.
     """
     height, across = taps
     wide = 4 * across
@@ -265,26 +261,28 @@ def _image_curvature(signal, taps, products, whole, below, beside, curvature):
     _copy(signal[::-1, ::-1], 0, -across, 2 * height, wide, signal.shape, corner, wide)
     for lag in prange(height):
         box = np.empty((across, 2 * across - 1), signal.dtype)
+        shared = products[lag]
         if whole:
-            nothing = np.zeros(2 * across - 1, signal.dtype)
-            _start_boxes(nothing, across, lag, beside, box)
-            for row in range(height - 2, -1, -1):
-                _shrink_boxes(corner, wide, taps, lag, below, beside, box, row)
-            for i in range(2 * across - 1):
-                products[lag, i] -= box[max(across - 1 - i, 0), i]
-        _start_boxes(products[lag], across, lag, beside, box)
+            shared = np.zeros_like(shared)
+        _start_boxes(shared, across, lag, beside, box)
         for row in range(height - 1, -1, -1):
             if row < height - 1:
-                _shrink_boxes(corner, wide, taps, lag, below, beside, box, row)
+                _add_row(corner, wide, across, row, lag, below, box)
             if row + lag < height:
                 place = (row + lag) * across
                 for t in range(across):
                     curvature[row * across + t, place : place + across] = box[
                         t, across - 1 - t : 2 * across - 1 - t
                     ]
-
-
-_TILE = 32
+        if whole:
+            for i in range(2 * across - 1):
+                shared[i] = products[lag, i] - box[max(across - 1 - i, 0), i]
+            for row in range(height - lag):
+                place = (row + lag) * across
+                for t in range(across):
+                    curvature[row * across + t, place : place + across] += shared[
+                        across - 1 - t : 2 * across - 1 - t
+                    ]
 
 
 @njit(cache=True)
@@ -344,11 +342,14 @@ def as_image(array):
     return np.require(array, requirements=("C", "A", "W")).reshape(-1, array.shape[-1])
 
 
-def _blocks(shape, itemsize):
-    """(Rows, columns) of samples that are worked on together."""
+def _cut(shape, taps, itemsize):
+    """(Rows, columns) of samples that are worked on together, and parts that threads share."""
     rows, columns = shape
     most = (_SERIES_RUN if rows == 1 else _IMAGE_RUN) // itemsize
-    return min(rows, _STRIPE), -(-columns // -(-columns // most))
+    stripe, run = min(rows, _STRIPE), -(-columns // -(-columns // most))
+    blocks = -(-rows // stripe) * -(-columns // run)
+    parts = 3 * prod(shape) * prod(taps) // _SMALLEST_PARTITION
+    return (stripe, run), max(min(parts, _MOST_PARTITIONS, blocks), 1)
 
 
 def lagged_products(signal, targets, taps):
@@ -361,10 +362,7 @@ def lagged_products(signal, targets, taps):
         Lags along rows from ``1 - width`` on; of the later sample only those count that all
         taps see, ``1 - taps`` from the end.
     """
-    stripe, run = _blocks(signal.shape, signal.itemsize)
-    blocks = -(-signal.shape[0] // stripe) * -(-signal.shape[1] // run)
-    work = 3 * signal.size * prod(taps)
-    parts = max(min(work // _SMALLEST_PARTITION, _MOST_PARTITIONS, blocks), 1)
+    (stripe, run), parts = _cut(signal.shape, taps, signal.itemsize)
     pulls = np.zeros((parts, *taps), signal.dtype)
     products = np.zeros((parts, taps[0], 2 * taps[1] - 1), signal.dtype)
     lags = _lagged_products if parts == 1 else _lagged_products_shared
@@ -375,8 +373,10 @@ def lagged_products(signal, targets, taps):
 def gram_matrix(signal, taps, products, *, whole=False):
     """``A^T A`` from the `lagged_products`, padded with zeros to whole vectors."""
     (height, across), size = taps, prod(taps)
-    pitches = (_padded(size, _JOINT_ROWS), _padded(size, lanes_of(signal.dtype)))
-    curvature = np.zeros(pitches, signal.dtype)
+    # An odd number of vectors a row: columns do not fall into few sets of the cache.
+    lanes = lanes_of(signal.dtype)
+    pitch = _padded(size + lanes, 2 * lanes) - lanes
+    curvature = np.zeros((_padded(size, _JOINT_ROWS), pitch), signal.dtype)
     if signal.shape[0] == 1:
         _series_curvature(signal[0], products[0, across - 1 :], whole, curvature)
     else:
@@ -410,9 +410,45 @@ def _padded(size, multiple):
     return -(-size // multiple) * multiple
 
 
-@kernel("fit_filter", family="numba", algorithm="gram")
+def gram_workspace(shape, taps, itemsize):
+    """Bytes of what `gram_matrix` and `descend` allocate: k^2 numbers, lines at two borders."""
+    (rows, columns), (height, across), size = shape, taps, prod(taps)
+    numbers = size * (size + 5)
+    if rows > 1:
+        numbers += 2 * (height - 1) ** 2 * (2 * across - 1) + 2 * (across - 1) ** 2 * height
+        numbers += max(3 * height * (columns + across), 3 * across * (rows + height))
+    return numbers * itemsize
+
+
+def _workspace(signal, targets, *, taps, **_):
+    """`gram_workspace`, a set of products a part, and for each thread the samples of a block."""
+    shape, sides = (1, *signal.shape)[-2:], (1, *taps)[-2:]
+    (stripe, run), parts = _cut(shape, sides, signal.itemsize)
+    products = parts * 3 * prod(sides)
+    block = 2 * (stripe + 1) * run + (stripe + sides[0]) * (run + 2 * sides[1])
+    block *= min(parts, numba.get_num_threads())
+    return gram_workspace(shape, sides, signal.itemsize) + (products + block) * signal.itemsize
+
+
+@kernel("fit_filter", family="numba", algorithm="gram", workspace=_workspace)
 def numba_gram(signal, targets, *, taps, iterations, step, l2, l1, weights):
-    """TODO."""
+    """``A^T A`` and ``A^T y`` once, from lagged products in register tiles; then steps of k x k.
+
+    A maps a filter to the first outputs of its convolution with the signal. All of ``A^T A``
+    follows from the products of the signal with itself, one sum for each lag, and from its last
+    samples: entries of one lag differ by those alone, and are had from each other by additions,
+    so that nothing cancels and the border is exact (the covariance method of linear prediction;
+    Makhoul, 1975). 4 n k flops for a series, as much as one step of the
+    definition, and 6 n k for an image, which has lags of both signs; 2 k^2 a step.
+
+    Six lags times two left sides, targets and samples or two rows of samples, are 12 sums of a
+    vector each, in the registers over a whole block: a load of samples serves two multiply-adds,
+    where two can be loaded and two be added in a cycle. 16 registers hold that, and 32 need no
+    more to hide the latency. Signal and targets are read once, in blocks that stay in L1 whose
+    number the sizes decide: results do not depend on the number of threads. k^2 numbers are
+    held. It is another algorithm than the definition's: the condition number is squared. For
+    filters of up to some hundred taps, and from two iterations on; beyond, an FFT needs less.
+    """
     sides = (1, *taps)[-2:]
     signal, targets = as_image(signal), as_image(targets)
     pull, products = lagged_products(signal, targets, sides)

@@ -7,11 +7,18 @@ import numba
 import numpy as np
 from numba import njit, prange
 
-from convgrad.kernels.gradient_descent.filter_gram import as_image, descend, gram_matrix
+from convgrad.kernels.gradient_descent.filter_gram import (
+    as_image,
+    descend,
+    gram_matrix,
+    gram_workspace,
+)
 from convgrad.kernels.registry import kernel
 from convgrad.kernels.vector import broadcast, lanes_of, load, store, width
 
 _SQRT = 3**0.5 / 2
+_SMALLEST_SHARED = 1 << 14
+"""Points, some 20 us of work: less is not worth waking a thread."""
 _LONGEST = 1536
 """Points of a transform of which four fit into the L2 cache, as many at a time as a vector has."""
 
@@ -105,22 +112,25 @@ def _transform(work, radices, factors):
 
 
 @njit(cache=True)
-def _transform_rows(signal, targets, columns, scale, radices, factors, group, spectra):
-    """Transform rows of ``signal + i scale targets``, a vector of them, to ``spectra[:, group]``."""
+def _transform_rows(signal, targets, columns, scale, plan, group, spectra):
+    """Set ``spectra[:, group]`` to those of rows of ``signal + i scale targets``, so many lanes."""
     lanes = width(signal)
     points = len(spectra)
     work = np.empty(points * 2 * lanes, signal.dtype)
     work[columns * 2 * lanes :] = 0
-    for lane in range(lanes):
-        first = min((group * lanes + lane) * columns, signal.size)
-        xs, ys = signal[first : first + columns], targets[first : first + columns]
-        for i in range(xs.size):
-            work[i * 2 * lanes + lane] = xs[i]
-            work[i * 2 * lanes + lanes + lane] = scale * ys[i]
-        for i in range(xs.size, columns):
-            work[i * 2 * lanes + lane] = 0
-            work[i * 2 * lanes + lanes + lane] = 0
-    _transform(work, radices, factors)
+    first = group * lanes * columns
+    if first + lanes * columns <= signal.size:
+        xs, ys = signal[first : first + lanes * columns], targets[first : first + lanes * columns]
+        for i in range(columns):
+            for lane in range(lanes):
+                work[i * 2 * lanes + lane] = xs[lane * columns + i]
+                work[i * 2 * lanes + lanes + lane] = scale * ys[lane * columns + i]
+    else:
+        work[:] = 0
+        for i in range(signal.size - first):
+            at = i % columns * 2 * lanes + i // columns
+            work[at], work[at + lanes] = signal[first + i], scale * targets[first + i]
+    _transform(work, plan[0], plan[1])
     for point in range(points):
         for part in range(2):
             at = point * spectra.shape[1] * 2 * lanes + (group * 2 + part) * lanes
@@ -128,19 +138,19 @@ def _transform_rows(signal, targets, columns, scale, radices, factors, group, sp
 
 
 @njit(cache=True)
-def _gather(spectra, place, lane, points, work):
-    """Take the rows of one frequency of the columns into one lane."""
+def _gather(spectra, places, points, work):
+    """Take the rows of one frequency of the columns into each lane."""
     lanes = width(work)
-    for group in range(spectra.shape[1]):
-        for part in range(2):
-            for i in range(min(lanes, points - group * lanes)):
-                work[((group * lanes + i) * 2 + part) * lanes + lane] = spectra[
-                    place, group, part, i
-                ]
+    for group in range((points + lanes - 1) // lanes):
+        for i in range(min(lanes, points - group * lanes)):
+            at = (group * lanes + i) * 2 * lanes
+            for part in range(2):
+                for lane in range(lanes):
+                    work[at + part * lanes + lane] = spectra[places[lane], group, part, i]
 
 
 @njit(cache=True)
-def _cross_columns(spectra, plan, across, group, lags):
+def _cross_columns(spectra, rows, plan, across, group, lags):
     """Set ``lags``, by rows but frequencies along them, of a vector of frequencies and of minus."""
     radices, factors, places = plan
     lanes = width(factors)
@@ -148,10 +158,13 @@ def _cross_columns(spectra, plan, across, group, lags):
     height = lags.shape[0]
     here = np.zeros(points * 2 * lanes, factors.dtype)
     minus, cross, other = np.zeros_like(here), np.empty_like(here), np.empty_like(here)
+    columns = np.empty((2, lanes), np.int64)
     for lane in range(lanes):
         frequency = min(group * lanes + lane, total // 2)
-        _gather(spectra, across[frequency], lane, points, here)
-        _gather(spectra, across[(total - frequency) % total], lane, points, minus)
+        columns[0, lane] = across[frequency]
+        columns[1, lane] = across[(total - frequency) % total]
+    _gather(spectra, columns[0], rows, here)
+    _gather(spectra, columns[1], rows, minus)
     _transform(here, radices, factors)
     _transform(minus, radices, factors)
     quarter = broadcast(factors.dtype.type(0.25), lanes)
@@ -200,17 +213,30 @@ def _finish_rows(lags, plan, group, products):
                 products[part, group * lanes + lane, lag + reach] = work[at + part * lanes + lane]
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True)
 def _correlate(signal, targets, run, scale, rows_plan, columns_plan, spectra, lags, products):
     """Set ``products``: of the signal with itself, and of the targets with the signal, by lag."""
     lanes = width(signal)
-    for group in prange(spectra.shape[1]):
-        _transform_rows(
-            signal, targets, run, scale, columns_plan[0], columns_plan[1], group, spectra
-        )
-    frequencies = spectra.shape[0] // 2 + 1
+    rows, frequencies = (signal.size + run - 1) // run, spectra.shape[0] // 2 + 1
+    for group in range((rows + lanes - 1) // lanes):
+        _transform_rows(signal, targets, run, scale, columns_plan, group, spectra)
+    for group in range((frequencies + lanes - 1) // lanes):
+        _cross_columns(spectra, rows, rows_plan, columns_plan[2], group, lags)
+    for group in range((lags.shape[0] + lanes - 1) // lanes):
+        _finish_rows(lags, columns_plan, group, products)
+
+
+@njit(cache=True, parallel=True)
+def _correlate_shared(
+    signal, targets, run, scale, rows_plan, columns_plan, spectra, lags, products
+):
+    """`_correlate`, shared by threads."""
+    lanes = width(signal)
+    rows, frequencies = (signal.size + run - 1) // run, spectra.shape[0] // 2 + 1
+    for group in prange((rows + lanes - 1) // lanes):
+        _transform_rows(signal, targets, run, scale, columns_plan, group, spectra)
     for group in prange((frequencies + lanes - 1) // lanes):
-        _cross_columns(spectra, rows_plan, columns_plan[2], group, lags)
+        _cross_columns(spectra, rows, rows_plan, columns_plan[2], group, lags)
     for group in prange((lags.shape[0] + lanes - 1) // lanes):
         _finish_rows(lags, columns_plan, group, products)
 
@@ -253,51 +279,85 @@ def _series_sides(samples, taps):
 
     def cost(choice):
         _, rows, columns = choice
-        return rows * columns * (2 * log2(rows) + log2(columns)) * (1.5 if rows > _LONGEST else 1)
+        outside = max(rows / _LONGEST, columns / (2 * _LONGEST), 1)
+        return rows * columns * (2 * log2(rows) + log2(columns)) * outside
 
     lengths = {_length(2 * taps << i) for i in range(20)}
     lengths |= {_length(3 * taps << i) for i in range(20)}
     return min((sides(points) for points in lengths if points < 4 * samples), key=cost)
 
 
+def _cut(shape, taps):
+    """(Samples of a row, rows of lags, lags of either sign along a row), points of both axes."""
+    if shape[0] == 1:
+        run, *points = _series_sides(shape[1], taps[1])
+        return (run, 2, run - 1), points
+    points = [_length(n + k - 1) for n, k in zip(shape, taps)]
+    return (shape[1], taps[0], taps[1] - 1), points
+
+
 def _lagged_products(signal, targets, taps):
     """`filter_gram.lagged_products`, but over all samples, and by way of the frequencies."""
     dtype, lanes = signal.dtype, lanes_of(signal.dtype)
-    if signal.shape[0] == 1:
-        run, *points = _series_sides(signal.size, taps[1])
-        height, reach = 2, run - 1
-    else:
-        run, height, reach = signal.shape[1], taps[0], taps[1] - 1
-        points = [_length(n + k - 1) for n, k in zip(signal.shape, taps)]
+    (run, height, reach), points = _cut(signal.shape, taps)
     rows, columns = (_plan(length, dtype) for length in points)
-    groups = -(-signal.size // (run * lanes))
+    # An odd number: frequencies do not fall into few sets of the cache.
+    groups = -(-signal.size // (run * lanes)) | 1
     spectra = np.empty((points[1], groups, 2, lanes), dtype)
     lags = np.empty((height, 2, points[1]), dtype)
     products = np.empty((2, height, 2 * reach + 1), dtype)
     scale = _scale(signal, targets)
-    _correlate(signal.ravel(), targets.ravel(), run, scale, rows, columns, spectra, lags, products)
-    products[0] /= points[0] * points[1]
-    products[1] /= points[0] * points[1] * scale
+    correlate = _correlate_shared if prod(points) >= _SMALLEST_SHARED else _correlate
+    correlate(signal.ravel(), targets.ravel(), run, scale, rows, columns, spectra, lags, products)
+    products[0] /= prod(points)
+    products[1] /= prod(points) * scale
     if signal.shape[0] == 1:
         # Lag d within a row, and from the end of the row before, d - run.
         products[:, 0, run:] += products[:, 1, : run - 1]
         products = products[:, :1, run - taps[1] : run + taps[1] - 1]
-    return products[0].copy(), products[1, :, taps[1] - 1 :].copy()
+    return products[1, :, taps[1] - 1 :].copy(), products[0].copy()
 
 
 def _scale(signal, targets):
     """The power of two that makes the targets as large as the signal: they share a transform."""
     squares = [float(np.vdot(array, array)) for array in (signal, targets)]
-    if not (0 < min(squares) and max(squares) < np.inf):
+    if min(squares) == 0 or max(squares) == np.inf:
         return signal.dtype.type(1)
     return signal.dtype.type(2.0 ** round(log2(squares[0] / squares[1]) / 2))
 
 
-@kernel("fit_filter", family="numba", algorithm="gram-fft")
+def _workspace(signal, targets, *, taps, **_):
+    """`gram_workspace`, spectra of all rows, and for each thread four transforms of columns."""
+    shape, sides = (1, *signal.shape)[-2:], (1, *taps)[-2:]
+    (run, height, reach), points = _cut(shape, sides)
+    lanes = lanes_of(signal.dtype)
+    numbers = points[1] * 2 * (lanes * (signal.size // (run * lanes) + 2) + height)
+    numbers += 2 * height * (2 * reach + 1)
+    numbers += numba.get_num_threads() * 2 * lanes * max(4 * points[0], points[1])
+    return gram_workspace(shape, sides, signal.itemsize) + numbers * signal.itemsize
+
+
+@kernel("fit_filter", family="numba", algorithm="gram-fft", workspace=_workspace)
 def numba_gram_fft(signal, targets, *, taps, iterations, step, l2, l1, weights):
-    """TODO."""
+    """``A^T A`` and ``A^T y`` once, their lagged products by FFT; then steps of k x k.
+
+    As `numba_gram`, but with products of all lags, of the signal with itself and of the targets
+    with the signal, from one complex transform there, for signal and targets together, and one
+    back: about 5 n log2 n flops each, of two to four times n points, whatever the number of taps
+    (Wiener and Khinchin's theorem; Cooley and Tukey, 1965). A series is cut into rows, padded
+    to twice their length: lags reach into the next row at most. Of the inverse only the rows of
+    lags that are asked for are finished. Steps cost 2 k^2.
+
+    Transforms have lengths of twos and threes, in place by radices 3, 4 and 2, as many at a time
+    as a vector has lanes: no shuffles, and all factors are shared. Their results stay permuted:
+    products go to where a second transform forwards reads them. All four of a vector of
+    frequencies stay in L2. Signal and targets are read once, the spectra of the rows written and
+    read once: n to 2 n complex numbers of workspace besides k^2. One order of sums, however
+    many threads. The error is that of an FFT, in proportion to the norm of the signal. From
+    some hundred taps on, and from two iterations on.
+    """
     sides = (1, *taps)[-2:]
     signal, targets = as_image(signal), as_image(targets)
-    products, pull = _lagged_products(signal, targets, sides)
+    pull, products = _lagged_products(signal, targets, sides)
     curvature = gram_matrix(signal, sides, products, whole=True)
     return descend(curvature, pull, weights, iterations, step, l2, l1)

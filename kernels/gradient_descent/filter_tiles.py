@@ -10,7 +10,6 @@ from convgrad.kernels.vector import (
     add_outer,
     add_toeplitz,
     broadcast_tile,
-    lanes_of,
     load_tile,
     register_bytes,
     store,
@@ -21,7 +20,7 @@ from convgrad.kernels.vector import (
 )
 
 _OUTPUTS = 20 if register_bytes() == 64 else 10
-"""Vectors of outputs in a tile; with 4 taps and a vector of samples they fill 32 or 16 registers."""
+"""Vectors of outputs in a tile; 4 taps and a vector of samples fill up 32 or 16 registers."""
 _RUN = 1024
 """Bytes of one row of an image that are worked on together: ten rows and more fit into L1."""
 _TILES = 12
@@ -80,7 +79,7 @@ def _set_sums(residuals, at, samples, seen, pitch, rows, length, high, across, s
         here, there = at + row * pitch, seen + row * pitch
         for i in range(0, length, lanes):
             left = load_tile(residuals, here + i, pitch, lanes, high)
-            tile = add_outer(tile, left, load_tile(samples, there + i, -1, lanes, across))
+            tile = add_outer(tile, load_tile(samples, there + i, -1, lanes, across), left)
     store(sums, 0, totals(tile))
 
 
@@ -115,7 +114,7 @@ def _add_gradient(residuals, at, samples, seen, pitch, rows, length, apart, colu
                 for j in range(min(across, columns - column)):
                     tap = (row + i) * apart + column + j
                     if tap < gradient.size:
-                        gradient[tap] += sums[i * across + j]
+                        gradient[tap] += sums[j * joint + i]
         row += joint
 
 
@@ -262,9 +261,36 @@ def _partitions(shape, taps, itemsize):
     return max(min(prod(shape) * prod(taps) // _SMALLEST_PARTITION, _MOST_PARTITIONS, blocks), 1)
 
 
-@kernel("fit_filter", family="numba")
+def _workspace(signal, targets, *, taps, **_):
+    """A gradient a part, and for each thread the samples and the residuals of a block."""
+    shape, (height, across) = (1, *signal.shape)[-2:], (1, *taps)[-2:]
+    parts = _partitions(shape, (height, across), signal.itemsize)
+    block = _blocks(shape, signal.itemsize)[0]
+    lanes = register_bytes() // signal.itemsize
+    if shape[0] == 1:
+        samples = across + 2 * block * _OUTPUTS * lanes
+    else:
+        samples = (height + 2 * _OUTPUTS) * (across + block + lanes + _LONE_COLUMNS)
+    return (parts * (height * across + samples)) * signal.itemsize
+
+
+@kernel("fit_filter", family="numba", workspace=_workspace)
 def numba_tiles(signal, targets, *, taps, iterations, step, l2, l1, weights):
-    """TODO."""
+    """Residuals and gradient of a block of samples while it is in L1, both in register tiles.
+
+    4 n k flops a step. Residuals are tiles of 10 vectors (20 where registers are 32), rows of an
+    image below each other: 4 taps that are rows apart share the loads of samples, 13 for 40
+    multiply-adds (register blocking; Goto and van de Geijn, 2008). The gradient of 3 rows x 4
+    columns of taps is 12 sums over a whole block, a load of samples meets 3 residuals. A series
+    is seen as an image whose rows are vectors, and so is its filter: taps a vector apart meet
+    the same vectors of samples.
+
+    Blocks are copied with zeros around them, so that nothing else knows the border. Signal and
+    targets are read once a step. Blocks make a fixed number of parts with a gradient each, added
+    in order: the same result on any number of threads. The bound is that of sums in any order.
+    From some tens of taps on; with fewer the copies cost as much as the sums, with hundreds an
+    FFT needs less, and from two iterations on the normal equations.
+    """
     sides = (1, *taps)[-2:]
     signal, targets = (
         np.require(array, requirements=("C", "A", "W")).reshape(-1, array.shape[-1])
