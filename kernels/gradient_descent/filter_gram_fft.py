@@ -306,24 +306,42 @@ def _lagged_products(signal, targets, taps):
     spectra = np.empty((points[1], groups, 2, lanes), dtype)
     lags = np.empty((height, 2, points[1]), dtype)
     products = np.empty((2, height, 2 * reach + 1), dtype)
+    series, signal, targets = signal.shape[0] == 1, signal.ravel(), targets.ravel()
     scale = _scale(signal, targets)
     correlate = _correlate_shared if prod(points) >= _SMALLEST_SHARED else _correlate
-    correlate(signal.ravel(), targets.ravel(), run, scale, rows, columns, spectra, lags, products)
+    correlate(signal, targets, run, scale, rows, columns, spectra, lags, products)
     products[0] /= prod(points)
-    products[1] /= prod(points) * scale
-    if signal.shape[0] == 1:
+    products[1] /= prod(points) * (scale or 1)
+    if series:
         # Lag d within a row, and from the end of the row before, d - run.
         products[:, 0, run:] += products[:, 1, : run - 1]
         products = products[:, :1, run - taps[1] : run + taps[1] - 1]
     return products[1, :, taps[1] - 1 :].copy(), products[0].copy()
 
 
+@njit(cache=True, fastmath={"reassoc"})
+def _norm(array):
+    """The 2-norm in float64, of numbers of any size."""
+    peak, squares = 0.0, 0.0
+    for number in array:
+        peak = max(peak, abs(float(number)))
+    if peak > 0:
+        for number in array:
+            squares += (number / peak) ** 2
+    return peak * np.sqrt(squares)
+
+
 def _scale(signal, targets):
-    """The power of two that makes the targets as large as the signal: they share a transform."""
-    squares = [float(np.vdot(array, array)) for array in (signal, targets)]
-    if min(squares) == 0 or max(squares) == np.inf:
-        return signal.dtype.type(1)
-    return signal.dtype.type(2.0 ** round(log2(squares[0] / squares[1]) / 2))
+    """The power of two that makes the targets as large as the signal: they share a transform.
+
+    0 if there is no signal.
+    """
+    dtype = signal.dtype
+    norms = _norm(signal), _norm(targets)
+    if min(norms) == 0:
+        return dtype.type(norms[0] > 0)
+    most = np.finfo(dtype).maxexp - 30
+    return dtype.type(2.0 ** min(max(round(log2(norms[0]) - log2(norms[1])), -most), most))
 
 
 def _workspace(signal, targets, *, taps, **_):

@@ -95,7 +95,7 @@ def test_results_do_not_depend_on_threads(kernel, shape, taps):
     assert all(np.array_equal(found[0], other) for other in found)
 
 
-@pytest.mark.parametrize("factor", [2.0**-30, 2.0**30])
+@pytest.mark.parametrize("factor", [2.0**-90, 2.0**30])
 def test_large_targets_do_not_drown_the_signal_in_one_transform(factor):
     signal, targets = random_image((3000,), 2, "float32")
     options = {"taps": 20, "iterations": 5, "step": 1e-4}
