@@ -50,24 +50,19 @@ def _add_lags(left, at, pair, down, right, seen, up, rows, length, count, first_
 
     Left sides start at ``at`` and ``at + pair``, their rows lie ``down`` apart, those of the right
     one ``up``; at lag 0 it starts at ``seen``. Whole vectors are read: to be padded with zeros.
+    An even number of lags is summed: of the right side one sample more is read.
     """
     sums = np.empty(2 * _JOINT_LAGS, left.dtype)
     tiles = (count + _JOINT_LAGS - 1) // _JOINT_LAGS
     for number in range(tiles):
         lag, stop = number * count // tiles, (number + 1) * count // tiles
         lags, there = stop - lag, seen - lag
-        if lags == 6:
+        if lags > 4:
             _set_tile(left, at, pair, down, right, there, up, rows, length, 6, sums, 12)
-        elif lags == 5:
-            _set_tile(left, at, pair, down, right, there, up, rows, length, 5, sums, 10)
-        elif lags == 4:
+        elif lags > 2:
             _set_tile(left, at, pair, down, right, there, up, rows, length, 4, sums, 8)
-        elif lags == 3:
-            _set_tile(left, at, pair, down, right, there, up, rows, length, 3, sums, 6)
-        elif lags == 2:
-            _set_tile(left, at, pair, down, right, there, up, rows, length, 2, sums, 4)
         else:
-            _set_tile(left, at, pair, down, right, there, up, rows, length, 1, sums, 2)
+            _set_tile(left, at, pair, down, right, there, up, rows, length, 2, sums, 4)
         for i in range(lags):
             first_sums[lag + i] += sums[2 * i]
             second_sums[lag + i] += sums[2 * i + 1]
@@ -156,8 +151,11 @@ def _add_part(signal, targets, taps, stripe, run, part, parts, pull, products):
 @njit(cache=True)
 def _sum_parts(pulls, products):
     for part in range(1, len(pulls)):
-        pulls[0] += pulls[part]
-        products[0] += products[part]
+        for lag in range(pulls.shape[1]):
+            for i in range(pulls.shape[2]):
+                pulls[0, lag, i] += pulls[part, lag, i]
+            for i in range(products.shape[2]):
+                products[0, lag, i] += products[part, lag, i]
 
 
 @njit(cache=True)
@@ -170,37 +168,39 @@ def _lagged_products_shared(signal, targets, taps, stripe, run, pulls, products)
     """Add up the parts in order: the result does not depend on who computed them."""
     parts = len(pulls)
     for part in prange(parts):
-        _add_part(signal, targets, taps, stripe, run, part, parts, pulls[part], products[part])
+        _add_part(
+            *(signal, targets, taps, stripe, run, np.int64(part), parts),
+            *(pulls[part], products[part]),
+        )
     _sum_parts(pulls, products)
 
 
-@njit(cache=True, parallel=True)
-def _edge_products(lines, kept, before, ahead, nearest, sums):
-    """Set ``sums[t, u, lag]``: products of line t, as far as it is kept, with an earlier line u.
-
-    Lines are numbered from the last one on; lags run from ``-ahead`` to ``before``. Line u is at
-    least t, if ``nearest``, and at most ``sums.shape[0]`` later.
-    """
-    count, others, lags = sums.shape
-    pitch = _whole(lines.shape[1], width(sums))
-    wide = pitch + before + ahead
-    left = np.empty((count + 1) * pitch, sums.dtype)
-    right = np.empty(others * wide, sums.dtype)
+@njit(cache=True)
+def _copy_edges(lines, kept, before, left, right, pitch, wide, sums):
+    """Copy the last lines, as far as they are kept, and as many before them, zeros around."""
+    count, others = sums.shape[0], sums.shape[1]
     _copy(lines, 0, 0, count + 1, pitch, (min(count, lines.shape[0]), kept), left, pitch)
-    _copy(lines, 0, -before, others, wide, lines.shape, right, wide)
-    for pair in prange((count + 1) // 2):
-        t = 2 * pair
-        spare = np.empty(lags, sums.dtype)
-        for u in range(t if nearest else 0, min(t + count + 2, others)):
-            sums[t, u] = 0
-            second = spare
-            if t + 1 < count:
-                second = sums[t + 1, u]
-                second[:] = 0
-            _add_lags(
-                *(left, t * pitch, pitch, pitch, right, u * wide + before + ahead, wide, 1, pitch),
-                *(lags, sums[t, u], second),
-            )
+    _copy(lines, 0, -before, others, wide, lines.shape, right[1:], wide)
+
+
+@njit(cache=True)
+def _add_edge_pair(left, right, pitch, wide, seen, t, first, sums):
+    """Add products of lines t and t + 1 with the earlier ones."""
+    count, others, lags = sums.shape
+    spare = np.empty(lags, sums.dtype)
+    for u in range(first, min(t + count + 2, others)):
+        second = sums[t + 1, u] if t + 1 < count else spare
+        _add_lags(
+            *(left, t * pitch, pitch, pitch, right, seen + u * wide, wide, 1, pitch),
+            *(lags, sums[t, u], second),
+        )
+
+
+@njit(cache=True, parallel=True)
+def _add_edge_pairs(left, right, pitch, wide, seen, nearest, sums):
+    for pair in prange((sums.shape[0] + 1) // 2):
+        t = 2 * np.int64(pair)
+        _add_edge_pair(left, right, pitch, wide, seen, t, t if nearest else 0, sums)
 
 
 @njit(cache=True)
@@ -218,14 +218,18 @@ def _series_curvature(signal, products, whole, curvature):
         if t < taps - 1:
             for lag in range(taps):
                 products[lag] += last[t] * last[t + lag]
-        curvature[t, t:taps] = products[: taps - t]
+        row = curvature[t, t:taps]
+        for lag in range(taps - t):
+            row[lag] = products[lag]
 
 
 @njit(cache=True)
 def _add_row(corner, wide, across, row, lag, below, box):
     """Add one row of samples to the boxes of all entries of this lag; see `_image_curvature`."""
     line = below[row, row + lag].copy()
-    box[across - 1] += line
+    first = box[across - 1]
+    for i in range(2 * across - 1):
+        first[i] += line[i]
     for t in range(across - 2, -1, -1):
         sample = corner[row * wide + across + t]
         here = (row + lag) * wide + t + 1
@@ -238,16 +242,36 @@ def _add_row(corner, wide, across, row, lag, below, box):
 @njit(cache=True)
 def _start_boxes(products, across, lag, beside, box):
     """Set the boxes that end before the last rows, and add columns of samples one by one."""
-    box[across - 1] = products
+    for i in range(2 * across - 1):
+        box[across - 1, i] = products[i]
     for t in range(across - 2, -1, -1):
-        box[t] = box[t + 1]
+        for i in range(2 * across - 1):
+            box[t, i] = box[t + 1, i]
         for i in range(across - 1 if lag == 0 else across - 1 - t, 2 * across - 1):
             box[t, i] += beside[t, t + i - across + 1, lag]
 
 
-@njit(cache=True, parallel=True)
-def _image_curvature(signal, taps, products, whole, below, beside, curvature):
-    """Set the upper triangle of ``A^T A``, rows of the filter ``lag`` apart by one thread.
+@njit(cache=True)
+def _set_rows(curvature, across, row, other, box):
+    """Set what two rows of the filter have with each other."""
+    for t in range(across):
+        here, sums = curvature[row * across + t, other * across :], box[t, across - 1 - t :]
+        for i in range(across):
+            here[i] = sums[i]
+
+
+@njit(cache=True)
+def _add_shared(curvature, across, row, other, shared):
+    """Add what all entries of a lag share to what two rows of the filter have with each other."""
+    for t in range(across):
+        here, sums = curvature[row * across + t, other * across :], shared[across - 1 - t :]
+        for i in range(across):
+            here[i] += sums[i]
+
+
+@njit(cache=True)
+def _set_lag(corner, taps, products, whole, below, beside, curvature, lag):
+    """Set what rows of the filter have with each other that are ``lag`` apart.
 
     An entry is the sum of its lagged products over a box of samples that ends the later, the
     earlier its taps. It starts with the box that all entries of this lag share; columns of
@@ -257,32 +281,29 @@ def _image_curvature(signal, taps, products, whole, below, beside, curvature):
     """
     height, across = taps
     wide = 4 * across
-    corner = np.empty(2 * height * wide, signal.dtype)
-    _copy(signal[::-1, ::-1], 0, -across, 2 * height, wide, signal.shape, corner, wide)
-    for lag in prange(height):
-        box = np.empty((across, 2 * across - 1), signal.dtype)
-        shared = products[lag]
-        if whole:
-            shared = np.zeros_like(shared)
-        _start_boxes(shared, across, lag, beside, box)
-        for row in range(height - 1, -1, -1):
-            if row < height - 1:
-                _add_row(corner, wide, across, row, lag, below, box)
-            if row + lag < height:
-                place = (row + lag) * across
-                for t in range(across):
-                    curvature[row * across + t, place : place + across] = box[
-                        t, across - 1 - t : 2 * across - 1 - t
-                    ]
-        if whole:
-            for i in range(2 * across - 1):
-                shared[i] = products[lag, i] - box[max(across - 1 - i, 0), i]
-            for row in range(height - lag):
-                place = (row + lag) * across
-                for t in range(across):
-                    curvature[row * across + t, place : place + across] += shared[
-                        across - 1 - t : 2 * across - 1 - t
-                    ]
+    box = np.empty((across, 2 * across - 1), curvature.dtype)
+    shared = np.zeros(2 * across - 1, curvature.dtype)
+    if not whole:
+        for i in range(2 * across - 1):
+            shared[i] = products[lag, i]
+    _start_boxes(shared, across, lag, beside, box)
+    for row in range(height - 1, -1, -1):
+        if row < height - 1:
+            _add_row(corner, wide, across, row, lag, below, box)
+        if row + lag < height:
+            _set_rows(curvature, across, row, row + lag, box)
+    if whole:
+        for i in range(2 * across - 1):
+            shared[i] = products[lag, i] - box[max(across - 1 - i, 0), i]
+        for row in range(height - lag):
+            _add_shared(curvature, across, row, row + lag, shared)
+
+
+@njit(cache=True, parallel=True)
+def _image_curvature(corner, taps, products, whole, below, beside, curvature):
+    """Set the upper triangle of ``A^T A``; ``corner`` holds the last samples, the last first."""
+    for lag in prange(taps[0]):
+        _set_lag(corner, taps, products, whole, below, beside, curvature, np.int64(lag))
 
 
 @njit(cache=True)
@@ -370,6 +391,21 @@ def lagged_products(signal, targets, taps):
     return pulls[0], products[0]
 
 
+def _set_edges(lines, kept, before, ahead, nearest, sums):
+    """Set ``sums[t, u, lag]``: products of line t, as far as it is kept, with an earlier line u.
+
+    Lines are numbered from the last one on; lags run from ``-ahead`` to ``before``. Line u is at
+    least t, if ``nearest``, and at most ``len(sums)`` later.
+    """
+    lanes = lanes_of(sums.dtype)
+    pitch = _padded(lines.shape[1], lanes)
+    wide = pitch + before + ahead
+    left = np.empty((len(sums) + 1) * pitch, sums.dtype)
+    right = np.zeros(1 + sums.shape[1] * wide, sums.dtype)
+    _copy_edges(lines, kept, before, left, right, pitch, wide, sums)
+    _add_edge_pairs(left, right, pitch, wide, 1 + before + ahead, nearest, sums)
+
+
 def gram_matrix(signal, taps, products, *, whole=False):
     """``A^T A`` from the `lagged_products`, padded with zeros to whole vectors."""
     (height, across), size = taps, prod(taps)
@@ -384,10 +420,13 @@ def gram_matrix(signal, taps, products, *, whole=False):
         beside = np.zeros((across - 1, 2 * across - 2, height), signal.dtype)
         kept = [n - k + 1 for n, k in zip(signal.shape, taps)]
         if height > 1:
-            _edge_products(signal[::-1], kept[1], across - 1, across - 1, True, below)
+            _set_edges(signal[::-1], kept[1], across - 1, across - 1, True, below)
         if across > 1:
-            _edge_products(signal.T[::-1], kept[0], height - 1, 0, False, beside)
-        _image_curvature(signal, taps, products, whole, below, beside, curvature)
+            _set_edges(signal.T[::-1], kept[0], height - 1, 0, False, beside)
+        corner = np.zeros((2 * height, 4 * across), signal.dtype)
+        last = signal[::-1, ::-1][: 2 * height, : 3 * across]
+        corner[: last.shape[0], across : across + last.shape[1]] = last
+        _image_curvature(corner.ravel(), taps, products, whole, below, beside, curvature)
     _mirror(curvature, size)
     return curvature
 

@@ -234,11 +234,11 @@ def _correlate_shared(
     lanes = width(signal)
     rows, frequencies = (signal.size + run - 1) // run, spectra.shape[0] // 2 + 1
     for group in prange((rows + lanes - 1) // lanes):
-        _transform_rows(signal, targets, run, scale, columns_plan, group, spectra)
+        _transform_rows(signal, targets, run, scale, columns_plan, np.int64(group), spectra)
     for group in prange((frequencies + lanes - 1) // lanes):
-        _cross_columns(spectra, rows, rows_plan, columns_plan[2], group, lags)
+        _cross_columns(spectra, rows, rows_plan, columns_plan[2], np.int64(group), lags)
     for group in prange((lags.shape[0] + lanes - 1) // lanes):
-        _finish_rows(lags, columns_plan, group, products)
+        _finish_rows(lags, columns_plan, np.int64(group), products)
 
 
 @cache

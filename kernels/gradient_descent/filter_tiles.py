@@ -206,7 +206,8 @@ def _image_gradient(signal, targets, weights, sides, run, part, parts, gradient)
 def _step(weights, gradients, step, l2, threshold):
     """Sum the parts' gradients in order, and take a step with soft thresholding."""
     for part in range(1, len(gradients)):
-        gradients[0] += gradients[part]
+        for tap in range(len(weights)):
+            gradients[0, tap] += gradients[part, tap]
     for tap in range(len(weights)):
         weight = weights[tap]
         weight -= step * (gradients[0, tap] + l2 * weight)
@@ -226,7 +227,9 @@ def _descend_series(signal, targets, weights, tiles, gradients, iterations, step
             _series_gradient(signal, targets, weights, tiles, 0, 1, gradients[0])
         else:
             for part in prange(parts):
-                _series_gradient(signal, targets, weights, tiles, part, parts, gradients[part])
+                _series_gradient(
+                    signal, targets, weights, tiles, np.int64(part), parts, gradients[part]
+                )
         _step(weights, gradients, step, l2, threshold)
 
 
@@ -240,7 +243,9 @@ def _descend_image(
             _image_gradient(signal, targets, weights, sides, run, 0, 1, gradients[0])
         else:
             for part in prange(parts):
-                _image_gradient(signal, targets, weights, sides, run, part, parts, gradients[part])
+                _image_gradient(
+                    signal, targets, weights, sides, run, np.int64(part), parts, gradients[part]
+                )
         _step(weights, gradients, step, l2, threshold)
 
 
