@@ -14,6 +14,7 @@ _LINE, _LONG = ("numba_toeplitz", "numba_parallel"), ("overlap_save",)
 _PLANE = ("numba_stripes", "numba_parallel")
 _RANK_ONE, _CV = ("separable",), ("opencv_separable", "opencv")
 _LINEAR_RIVALS = ("numpy", "scipy_gemv", "torch")
+_FILTER = ("numba_parallel", "numba_tiles", "numba_gram", "numba_gram_fft")
 _FILTER_RIVALS = ("scipy_correlate", "fft", "torch_autograd")
 
 
@@ -149,7 +150,7 @@ SUITE = AimSuite(
         Aim("3-D, 3 to 9 a side", "convolve", _volume, _PLANE, (*_SCIPY, "torch"), ratio=2.0),
         Aim(
             *("fit_filter, 8 to 1,000 taps", "fit_filter", _filter_fit),
-            *(("numba_parallel",), _FILTER_RIVALS),
+            *(_FILTER, _FILTER_RIVALS),
             ratio=3.0,
         ),
         Aim(

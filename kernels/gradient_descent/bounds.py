@@ -60,6 +60,8 @@ def fft_step(signal, residual, weights, *, transform_error, curvature, step, l2,
     relative error of its three transforms, provided that rounding errors spread evenly over
     the frequencies (Gentleman and Sande, 1966). The first pass is amplified by the second,
     ``|A| = sqrt(curvature)``; the second adds ``eps |r|_2`` times the larger of that and |x|_2.
+    The same holds where ``A^T A`` and ``A^T y`` are made of products that an FFT has summed: the
+    spectrum ``|X|^2`` of the first is off by ``eps |x|_2 |X|``, and ``r`` here includes y.
     """
     x = float(np.linalg.norm(signal.ravel()))
     through = math.sqrt(curvature)

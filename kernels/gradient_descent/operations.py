@@ -59,7 +59,7 @@ class _Fit(Operation):
                 predict, correlate, targets, current, iterations=1, l1=l1, **options
             )
             largest = np.maximum(largest, np.abs(current))
-        if algorithm == "fft":
+        if algorithm in ("fft", "gram-fft"):
             residual = np.abs(predict(current) - targets) + np.abs(targets)
             stages = math.log2(4 * design.size) + 3
             error = bounds.fft_step(

@@ -188,7 +188,7 @@ class TestDescent:
         arrays, options = arguments
         reference = definition.reference(*arrays, **options)
         options["weights"] = options["weights"].astype(dtype)
-        for algorithm in ("direct", "gram", "fft"):
+        for algorithm in ("direct", "gram", "fft", "gram-fft"):
             bound = definition.bound(algorithm, *arrays, **options)
             result = definition.definition(*arrays, **options).astype(dtype)
             assert error_ratio(result, reference, bound) <= 1
