@@ -6,10 +6,10 @@ import numpy as np
 
 from convgrad.kernels import vector
 from convgrad.kernels.gradient_descent import (
-    linear_numba_narrow as narrow,
-    linear_numba_outputs as by_outputs,
-    linear_numba_several as several,
-    linear_numba_wide as wide,
+    linear_numba_narrow,
+    linear_numba_outputs,
+    linear_numba_several,
+    linear_numba_wide,
 )
 from convgrad.kernels.registry import kernel
 
@@ -29,27 +29,32 @@ def _parts(samples, size, count, block):
 def _period(samples, size, lanes):
     """Rows from one to the next that meets cache lines alike; 1 where there are too few rows."""
     period = lanes // gcd(size, lanes)
-    return period if samples >= 16 * period * wide.ROWS else 1
+    return period if samples >= 16 * period * linear_numba_wide.ROWS else 1
 
 
 def _plan(samples, size, count, itemsize):
     """(module, its tiles' lengths, period, parts); None stands for what a module has not."""
     lanes = vector.register_bytes() // itemsize
-    if count == 1 and lanes <= size <= narrow.MOST * lanes and samples >= 4:
+    if count == 1 and lanes <= size <= linear_numba_narrow.MOST * lanes and samples >= 4:
         vectors = max(-(-size // lanes), 2)
-        return narrow, (vectors, vectors - 1), None, _parts(samples, size, 1, 4)
-    if count == 1 and size > narrow.MOST * lanes:
+        return linear_numba_narrow, (vectors, vectors - 1), None, _parts(samples, size, 1, 4)
+    if count == 1 and size > linear_numba_narrow.MOST * lanes:
         period = _period(samples, size, lanes)
-        return wide, (wide.ROWS,), period, _parts(samples, size, 1, period * wide.ROWS)
+        return (
+            linear_numba_wide,
+            (linear_numba_wide.ROWS,),
+            period,
+            _parts(samples, size, 1, period * linear_numba_wide.ROWS),
+        )
     if count < lanes // 2 and size >= 4 * lanes:
         outputs = -(-count // -(-count // 4))
-        rows = several.ROWS[outputs - 1]
+        rows = linear_numba_several.ROWS[outputs - 1]
         tile = rows, outputs, rows * outputs
-        return several, tile, None, _parts(samples, size, count, rows)
+        return linear_numba_several, tile, None, _parts(samples, size, count, rows)
     across = min(-(-count // lanes), 4)
-    rows = by_outputs.ROWS[across - 1]
+    rows = linear_numba_outputs.ROWS[across - 1]
     tile = across, rows, across * rows
-    return by_outputs, tile, None, _parts(samples, size, count, rows)
+    return linear_numba_outputs, tile, None, _parts(samples, size, count, rows)
 
 
 def _workspace(features, targets, *, weights, **_):
@@ -58,11 +63,11 @@ def _workspace(features, targets, *, weights, **_):
     module, tile, period, parts = _plan(samples, size, weights.size // size, features.itemsize)
     lanes = vector.register_bytes() // features.itemsize
     pitch, count, rows = size + 2 * lanes, weights.size // size, max(tile)
-    if module is by_outputs:
+    if module is linear_numba_outputs:
         count = -(-count // (tile[0] * lanes)) * tile[0] * lanes
-    elif module is several:
+    elif module is linear_numba_several:
         count = -(-count // tile[1]) * tile[1]
-    if module is wide:
+    if module is linear_numba_wide:
         rows = min(samples, (period + 1) * rows + 1) + rows
     arrays = (1 + parts) * ((period or 1) * count * pitch + _LINE)
     return (arrays + (samples + 2 * rows) * count + rows * (pitch + 1)) * features.itemsize
@@ -75,13 +80,33 @@ def _usable(array):
 @kernel("fit_linear", family="numba", workspace=_workspace)
 def numba_fused(features, targets, *, iterations, step, l2, l1, weights, out=None):
     """Residual and gradient in one pass over X: each row is used again while it is in cache.
+
+    4 n d flops a step and output, and n d elements read from memory where two products read 2 n d.
+    Weights and gradient are held once for each of a fixed number of parts of the rows; gradients
+    are summed in order, so that no result depends on threads. Files beside this one have the loops:
+
+    - one output, one row in four registers or less (eight of 512 bits): weights and gradient stay
+      in registers, rows end with a vector that overlaps the one before (``linear_numba_narrow``).
+    - one output, more features: four rows meet the weights while the four before them, in L1,
+      meet the gradient, 1.25 loads a vector and product (eight rows with 512 bits, 1.1). Rows that
+      begin at the same place of a cache line go together, and weights are shifted to where whole
+      vectors begin: a load across lines takes as long as two. Which sums are formed, to rounding,
+      follows from the address of X (``linear_numba_wide``).
+    - outputs that fill half a register, or few features: an output is a lane, a row's features are
+      broadcast, and no sum crosses lanes (``linear_numba_outputs``).
+    - fewer outputs: lanes are features, up to four outputs share each load of X, and a tree of
+      shuffles sums up the lanes of all (``linear_numba_several``).
+
+    Bound by memory in DRAM, by loads from L3 and L2 below, and with eight outputs and more by
+    arithmetic. For any size; from some tens of steps on, the Gram matrix needs less, at the price
+    of precision.
     """
     if out is None:
         out = np.empty(weights.shape, weights.dtype)
     samples, size = features.shape
     count = weights.size // size
     module, tile, period, parts = _plan(samples, size, count, features.itemsize)
-    columns = () if module in (narrow, wide) else (count,)
+    columns = () if module in (linear_numba_narrow, linear_numba_wide) else (count,)
     arguments = (
         _usable(features),
         _usable(targets).reshape(samples, *columns),

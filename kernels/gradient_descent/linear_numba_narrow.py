@@ -8,6 +8,12 @@ from convgrad.kernels import vector
 MOST = {64: 8, 32: 4, 16: 4}[vector.register_bytes()]
 """Vectors a row may take: three of each, of weights, gradient and row, fill the registers."""
 _LINE = 64
+_CACHE = 1 << 25
+"""Bytes of X from which rows are fetched ahead: from L2 and L3 they come in time unasked."""
+_AHEAD = 1 << 13
+"""Bytes from the rows that are worked on to those that are brought into L2 meanwhile."""
+_FETCHED = 4 * vector.register_bytes() // _LINE
+"""Cache lines that a vector of each of four rows makes."""
 
 
 @njit(cache=True)
@@ -28,6 +34,7 @@ def _row(features, row, lanes, but_one):
 
 @njit(cache=True, forceinline=True)
 def _four_rows(features, row, lanes, but_one):
+    """Return four rows, one behind the other."""
     first, second = _row(features, row, lanes, but_one), _row(features, row + 1, lanes, but_one)
     third, last = _row(features, row + 2, lanes, but_one), _row(features, row + 3, lanes, but_one)
     return first + second + third + last
@@ -35,14 +42,22 @@ def _four_rows(features, row, lanes, but_one):
 
 @njit(cache=True)
 def _gradient(features, targets, weights, gradient, first, last, tile, but_one):
-    """Set ``gradient`` to ``X^T (X w - y)`` of some rows, at least four, as vectors in a row."""
+    """Set ``gradient`` to ``X^T (X w - y)`` of some rows, at least four, as vectors in a row.
+
+    Four rows meet the weights, then the four before them the gradient: their sums over lanes
+    have had the time that takes. The last four may overlap those before, with residuals of zero.
+    """
     lanes = vector.width(features)
     w = vector.load_tile(weights, 0, lanes, lanes, len(tile))
     total = vector.zero_tile(features, lanes, len(tile))
     residuals = _zeros(4, features)
-    before = first
+    before, line = first, _LINE // features.itemsize
+    ahead = _AHEAD // features.itemsize if features.nbytes > _CACHE else 0
     for due in range(first, last, 4):
         row = min(due, last - 4)
+        if ahead:
+            for i in range(len(tile) * _FETCHED):
+                vector.prefetch(features, row * features.shape[1] + ahead + i * line, 2)
         factors = vector.broadcast_tile(residuals, 0, 1, lanes, 4)
         none = vector.zero_tile(features, lanes, 4)
         sums = vector.add_product(none, _four_rows(features, row, lanes, but_one), w)
@@ -95,6 +110,7 @@ def _collect(weights, out):
 
 @njit(cache=True)
 def descend(features, targets, start, out, iterations, factors, tile, but_one):
+    """Take all steps on one thread, a row in ``len(tile)`` vectors; ``but_one`` is one shorter."""
     dtype, size = features.dtype.type, features.shape[1]
     step, l2, threshold = dtype(factors[0]), dtype(factors[1]), dtype(factors[2])
     weights = _spread(start, len(tile), features)
@@ -107,6 +123,7 @@ def descend(features, targets, start, out, iterations, factors, tile, but_one):
 
 @njit(cache=True, parallel=True)
 def descend_parallel(features, targets, start, out, iterations, factors, parts, tile, but_one):
+    """Take all steps, each with one gradient for every part of the rows."""
     dtype, (samples, size) = features.dtype.type, features.shape
     step, l2, threshold = dtype(factors[0]), dtype(factors[1]), dtype(factors[2])
     weights = _spread(start, len(tile), features)

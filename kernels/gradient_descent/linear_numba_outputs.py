@@ -32,6 +32,7 @@ def _add_rows(rows, first, last, residuals, place, weights, gradient, across, ti
             w = vector.load_tile(weights, j * pitch, lanes, lanes, len(across))
             sums = vector.add_outer(sums, x, w)
         for j in range(size):
+            vector.prefetch(rows, (row + len(tile)) * size + j * len(tile), 1)
             x = vector.broadcast_tile(rows, row * size + j, size, lanes, len(tile))
             total = vector.load_tile(gradient, j * pitch, lanes, lanes, len(across))
             vector.store_tile(gradient, j * pitch, lanes, vector.add_product(total, x, sums))
@@ -119,7 +120,9 @@ def descend(features, targets, start, out, iterations, factors, across, tile, pa
 
 
 @njit(cache=True, parallel=True)
-def descend_parallel(features, targets, start, out, iterations, factors, parts, across, tile, pairs):
+def descend_parallel(
+    features, targets, start, out, iterations, factors, parts, across, tile, pairs
+):
     """Take all steps, each with one gradient for every part of the rows."""
     dtype = features.dtype.type
     step, l2, threshold = dtype(factors[0]), dtype(factors[1]), dtype(factors[2])

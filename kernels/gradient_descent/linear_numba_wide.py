@@ -8,6 +8,12 @@ from convgrad.kernels import vector
 ROWS = {64: 8, 32: 4, 16: 4}[vector.register_bytes()]
 """Rows that go together: their sums and residuals take half of the registers."""
 _LINE = 64
+_CACHE = 1 << 25
+"""Bytes of X from which rows are fetched ahead: from L2 and L3 they come in time unasked."""
+_AHEAD = 1 << 14
+"""Bytes from a block of rows to those that are brought into L2 meanwhile."""
+_FETCHED = ROWS * vector.register_bytes() // _LINE
+"""Cache lines that a vector of each row makes."""
 
 
 @njit(cache=True)
@@ -19,7 +25,9 @@ def _zeros(size, array):
 
 
 @njit(cache=True)
-def _add_rows(rows, head, last, size, shifts, wanted, place, weights, gradient, residuals, tile):
+def _add_rows(
+    rows, head, last, size, shifts, wanted, place, weights, gradient, residuals, ahead, tile
+):
     """Add to the gradient what the rows from ``head`` to ``last`` contribute, in whole blocks.
 
     A turn takes rows to the weights, and those of the turn before, which lie in L1 by now, to the
@@ -30,7 +38,7 @@ def _add_rows(rows, head, last, size, shifts, wanted, place, weights, gradient, 
     apart, reach = period * size, size + shifts.max()
     first = before = head * size - shifts[0]
     start = old = kind = 0
-    row = head
+    row, fetched = head, head * size + ahead
     residuals[:] = 0
     for _ in range((last - head) // together + 1):
         if row < last:  # The turn after the last one is for the gradient alone.
@@ -38,6 +46,10 @@ def _add_rows(rows, head, last, size, shifts, wanted, place, weights, gradient, 
         factors = vector.broadcast_tile(residuals, 0, 1, lanes, together)
         sums = vector.zero_tile(rows, lanes, together)
         for j in range(0, reach, lanes):
+            if ahead:
+                for line in range(_FETCHED):
+                    near = line * lanes * together // _FETCHED
+                    vector.prefetch(rows, fetched + j * together + near, 2)
             w = vector.load_tile(weights, start + j, 0, lanes, 1)
             x = vector.load_tile(rows, first + j, apart, lanes, together)
             sums = vector.add_outer(sums, x, w)
@@ -45,7 +57,7 @@ def _add_rows(rows, head, last, size, shifts, wanted, place, weights, gradient, 
             total = vector.load_tile(gradient, old + j, 0, lanes, 1)
             vector.store_tile(gradient, old + j, 0, vector.add_product(total, factors, x))
         vector.store(residuals, 0, vector.totals(sums) - vector.load(wanted, place, together))
-        place += together
+        place, fetched = place + together, fetched + together * size
         before, old = first, start
         row, kind = row + 1, kind + 1
         if kind == period:
@@ -54,22 +66,25 @@ def _add_rows(rows, head, last, size, shifts, wanted, place, weights, gradient, 
 
 @njit(cache=True)
 def _gradient(problem, weights, gradient, part, parts, tile):
-    """Set ``gradient[0]`` to ``X^T (X w - y)`` of one part of the rows, the last with the margin."""
+    """Set ``gradient[0]`` to ``X^T (X w - y)`` of a part of the rows, the last with the margin."""
     features, margin, wanted, shifts, head = problem
     size, block = features.shape[1], len(shifts) * len(tile)
     blocks = (wanted.size - len(margin)) // block - 1
     residuals = _zeros(len(tile), features)
+    ahead = 0
+    if features.nbytes > _CACHE:
+        ahead = _AHEAD // features.itemsize + (len(shifts) > 1) * block * size
     gradient[:] = 0
     low, high = part * blocks // parts * block, (part + 1) * blocks // parts * block
     if high > low:
         _add_rows(
             *(features, head + low, head + high, size, shifts, wanted, low),
-            *(weights, gradient, residuals, tile),
+            *(weights, gradient, residuals, ahead, tile),
         )
     if part == parts - 1 and len(margin) > 0:
         _add_rows(
             *(margin, 0, len(margin), margin.shape[1], np.zeros(1, np.int64), wanted),
-            *(blocks * block, weights[:1], gradient[:1], residuals, tile),
+            *(blocks * block, weights[:1], gradient[:1], residuals, 0, tile),
         )
     for kind in range(1, len(shifts)):
         begin = shifts[kind]
