@@ -58,9 +58,11 @@ def _gradient(features, margin, wanted, weights, gradient, part, parts, across, 
 def _spread(array, rows, groups, pitch, sign, features):
     """Columns of an array in groups of ``pitch``, with zeros behind them, and behind its rows."""
     spread = _zeros(groups * rows * pitch, features).reshape(groups, rows, pitch)
-    for i in range(len(array)):
-        for k in range(array.shape[1]):
-            spread[k // pitch, i, k % pitch] = sign * array[i, k]
+    for group in range(groups):
+        first = group * pitch
+        for i in range(len(array)):
+            for k in range(min(pitch, array.shape[1] - first)):
+                spread[group, i, k] = sign * array[i, first + k]
     return spread
 
 
@@ -98,9 +100,9 @@ def _step(weights, gradients, step, l2, threshold):
 @njit(cache=True)
 def _collect(weights, out):
     pitch = weights.shape[2]
-    for j in range(out.shape[0]):
-        for k in range(out.shape[1]):
-            out[j, k] = weights[k // pitch, j, k % pitch]
+    for group in range(len(weights)):
+        count = min(pitch, out.shape[1] - group * pitch)
+        out[:, group * pitch : group * pitch + count] = weights[group, :, :count]
 
 
 @njit(cache=True)

@@ -116,9 +116,11 @@ def _prepare(features, targets, period, tile):
     margin_rows = (count + together - 1) // together * together
     margin = _zeros(margin_rows * pitch, features).reshape(-1, pitch)
     wanted = np.zeros(blocks * block + margin_rows + block, features.dtype)
-    for i in range(blocks * block):
-        kind, turn = i % block // together, i % together
-        wanted[i] = targets[head + i - i % block + kind + turn * period]
+    for first in range(0, blocks * block, block):
+        for kind in range(period):
+            for i in range(together):
+                place = first + kind * together + i
+                wanted[place] = targets[head + first + i * period + kind]
     for i in range(count):
         source = i if i < head else tail + i - head
         margin[i, shifts[0] : shifts[0] + size] = features[source]
