@@ -17,6 +17,8 @@ _SMALLEST_PARTITION = 1 << 17
 """Multiplications of one pass, about 8 us of work: less is not worth waking a thread."""
 _MOST_PARTITIONS = 64
 _LINE = 64
+_RUN = 1 << 14
+"""Bytes that are read in order, from each of a few places at a time."""
 
 
 def _parts(samples, size, count, block):
@@ -26,41 +28,45 @@ def _parts(samples, size, count, block):
     return 1 << max(parts, 1).bit_length() - 1
 
 
-def _period(samples, size, lanes):
-    """Rows from one to the next that meets cache lines alike; 1 where there are too few rows."""
+def _runs(samples, size, itemsize):
+    """(rows from one to the next that meets cache lines alike, rows that are read in a run).
+
+    The former is 1 where there are too few rows. Runs are as long as a processor needs to fetch
+    ahead, yet a small part of X, and apart by no power of two, which would share few places in L1.
+    """
+    lanes = vector.register_bytes() // itemsize
     period = lanes // gcd(size, lanes)
-    return period if samples >= 16 * period * linear_numba_wide.ROWS else 1
+    if samples < 16 * period * linear_numba_wide.ROWS:
+        period = 1
+    reach = min(_RUN, samples * size * itemsize >> 10)
+    return period, period * (reach // (period * size * itemsize) | 1)
 
 
 def _plan(samples, size, count, itemsize):
-    """(module, its tiles' lengths, period, parts); None stands for what a module has not."""
+    """(module, its tiles' lengths, period and run of rows where it has such, parts)."""
     lanes = vector.register_bytes() // itemsize
     if count == 1 and lanes <= size <= linear_numba_narrow.MOST * lanes and samples >= 4:
         vectors = max(-(-size // lanes), 2)
-        return linear_numba_narrow, (vectors, vectors - 1), None, _parts(samples, size, 1, 4)
+        return linear_numba_narrow, (vectors, vectors - 1), (), _parts(samples, size, 1, 4)
     if count == 1 and size > linear_numba_narrow.MOST * lanes:
-        period = _period(samples, size, lanes)
-        return (
-            linear_numba_wide,
-            (linear_numba_wide.ROWS,),
-            period,
-            _parts(samples, size, 1, period * linear_numba_wide.ROWS),
-        )
+        rows = linear_numba_wide.ROWS
+        runs = _runs(samples, size, itemsize)
+        return linear_numba_wide, (rows,), runs, _parts(samples, size, 1, runs[1] * rows)
     if count < lanes // 2 and size >= 4 * lanes:
         outputs = -(-count // -(-count // 4))
         rows = linear_numba_several.ROWS[outputs - 1]
         tile = rows, outputs, rows * outputs
-        return linear_numba_several, tile, None, _parts(samples, size, count, rows)
+        return linear_numba_several, tile, (), _parts(samples, size, count, rows)
     across = min(-(-count // lanes), 4)
     rows = linear_numba_outputs.ROWS[across - 1]
     tile = across, rows, across * rows
-    return linear_numba_outputs, tile, None, _parts(samples, size, count, rows)
+    return linear_numba_outputs, tile, (), _parts(samples, size, count, rows)
 
 
 def _workspace(features, targets, *, weights, **_):
     """Weights by shift and output, a gradient for each part; targets, rows at the margins."""
     samples, size = features.shape
-    module, tile, period, parts = _plan(samples, size, weights.size // size, features.itemsize)
+    module, tile, runs, parts = _plan(samples, size, weights.size // size, features.itemsize)
     lanes = vector.register_bytes() // features.itemsize
     pitch, count, rows = size + 2 * lanes, weights.size // size, max(tile)
     if module is linear_numba_outputs:
@@ -68,8 +74,8 @@ def _workspace(features, targets, *, weights, **_):
     elif module is linear_numba_several:
         count = -(-count // tile[1]) * tile[1]
     if module is linear_numba_wide:
-        rows = min(samples, (period + 1) * rows + 1) + rows
-    arrays = (1 + parts) * ((period or 1) * count * pitch + _LINE)
+        rows = min(samples, (runs[1] + 1) * rows + 1) + rows
+    arrays = (1 + parts) * ((runs[0] if runs else 1) * count * pitch + _LINE)
     return (arrays + (samples + 2 * rows) * count + rows * (pitch + 1)) * features.itemsize
 
 
@@ -82,16 +88,17 @@ def numba_fused(features, targets, *, iterations, step, l2, l1, weights, out=Non
     """Residual and gradient in one pass over X: each row is used again while it is in cache.
 
     4 n d flops a step and output, and n d elements read from memory where two products read 2 n d.
-    Weights and gradient are held once for each of a fixed number of parts of the rows; gradients
-    are summed in order, so that no result depends on threads. Files beside this one have the loops:
+    A fixed number of parts of the rows has a gradient each, summed in order, so that no result
+    depends on threads. Files beside this one have the loops:
 
     - one output, one row in four registers or less (eight of 512 bits): weights and gradient stay
       in registers, rows end with a vector that overlaps the one before (``linear_numba_narrow``).
     - one output, more features: four rows meet the weights while the four before them, in L1,
       meet the gradient, 1.25 loads a vector and product (eight rows with 512 bits, 1.1). Rows that
       begin at the same place of a cache line go together, and weights are shifted to where whole
-      vectors begin: a load across lines takes as long as two. Which sums are formed, to rounding,
-      follows from the address of X (``linear_numba_wide``).
+      vectors begin: a load across lines takes as long as two. The rows of a turn are 16 kB apart,
+      so that the processor fetches ahead at each. Which sums are formed, to rounding, follows from
+      the address of X (``linear_numba_wide``).
     - outputs that fill half a register, or few features: an output is a lane, a row's features are
       broadcast, and no sum crosses lanes (``linear_numba_outputs``).
     - fewer outputs: lanes are features, up to four outputs share each load of X, and a tree of
@@ -105,7 +112,7 @@ def numba_fused(features, targets, *, iterations, step, l2, l1, weights, out=Non
         out = np.empty(weights.shape, weights.dtype)
     samples, size = features.shape
     count = weights.size // size
-    module, tile, period, parts = _plan(samples, size, count, features.itemsize)
+    module, tile, runs, parts = _plan(samples, size, count, features.itemsize)
     columns = () if module in (linear_numba_narrow, linear_numba_wide) else (count,)
     arguments = (
         _usable(features),
@@ -115,11 +122,9 @@ def numba_fused(features, targets, *, iterations, step, l2, l1, weights, out=Non
         iterations,
         (float(step), float(l2), float(step * l1)),
     )
-    if period is not None:
-        arguments += (period,)
     tiles = ((0,) * length for length in tile)
     if parts == 1:
-        module.descend(*arguments, *tiles)
+        module.descend(*arguments, *runs, *tiles)
     else:
-        module.descend_parallel(*arguments, parts, *tiles)
+        module.descend_parallel(*arguments, *runs, parts, *tiles)
     return out

@@ -8,12 +8,6 @@ from convgrad.kernels import vector
 MOST = {64: 8, 32: 4, 16: 4}[vector.register_bytes()]
 """Vectors a row may take: three of each, of weights, gradient and row, fill the registers."""
 _LINE = 64
-_CACHE = 1 << 25
-"""Bytes of X from which rows are fetched ahead: from L2 and L3 they come in time unasked."""
-_AHEAD = 1 << 13
-"""Bytes from the rows that are worked on to those that are brought into L2 meanwhile."""
-_FETCHED = 4 * vector.register_bytes() // _LINE
-"""Cache lines that a vector of each of four rows makes."""
 
 
 @njit(cache=True)
@@ -51,13 +45,9 @@ def _gradient(features, targets, weights, gradient, first, last, tile, but_one):
     w = vector.load_tile(weights, 0, lanes, lanes, len(tile))
     total = vector.zero_tile(features, lanes, len(tile))
     residuals = _zeros(4, features)
-    before, line = first, _LINE // features.itemsize
-    ahead = _AHEAD // features.itemsize if features.nbytes > _CACHE else 0
+    before = first
     for due in range(first, last, 4):
         row = min(due, last - 4)
-        if ahead:
-            for i in range(len(tile) * _FETCHED):
-                vector.prefetch(features, row * features.shape[1] + ahead + i * line, 2)
         factors = vector.broadcast_tile(residuals, 0, 1, lanes, 4)
         none = vector.zero_tile(features, lanes, 4)
         sums = vector.add_product(none, _four_rows(features, row, lanes, but_one), w)

@@ -8,12 +8,6 @@ from convgrad.kernels import vector
 ROWS = {64: 8, 32: 4, 16: 4}[vector.register_bytes()]
 """Rows that go together: their sums and residuals take half of the registers."""
 _LINE = 64
-_CACHE = 1 << 25
-"""Bytes of X from which rows are fetched ahead: from L2 and L3 they come in time unasked."""
-_AHEAD = 1 << 14
-"""Bytes from a block of rows to those that are brought into L2 meanwhile."""
-_FETCHED = ROWS * vector.register_bytes() // _LINE
-"""Cache lines that a vector of each row makes."""
 
 
 @njit(cache=True)
@@ -26,19 +20,21 @@ def _zeros(size, array):
 
 @njit(cache=True)
 def _add_rows(
-    rows, head, last, size, shifts, wanted, place, weights, gradient, residuals, ahead, tile
+    rows, head, last, size, shifts, run, wanted, place, weights, gradient, residuals, tile
 ):
     """Add to the gradient what the rows from ``head`` to ``last`` contribute, in whole blocks.
 
     A turn takes rows to the weights, and those of the turn before, which lie in L1 by now, to the
-    gradient. So memory is read at an even pace, and the sums over lanes have a turn's time.
+    gradient. So memory is read at an even pace, and the sums over lanes have a turn's time. Each
+    row of a turn belongs to a run of ``run`` rows, long enough for the processor to see that it
+    is read in order.
     """
     period, pitch = weights.shape
     lanes, together = vector.width(rows), len(tile)
-    apart, reach = period * size, size + shifts.max()
+    apart, reach = run * size, size + shifts.max()
     first = before = head * size - shifts[0]
     start = old = kind = 0
-    row, fetched = head, head * size + ahead
+    row, left = head, run
     residuals[:] = 0
     for _ in range((last - head) // together + 1):
         if row < last:  # The turn after the last one is for the gradient alone.
@@ -46,10 +42,6 @@ def _add_rows(
         factors = vector.broadcast_tile(residuals, 0, 1, lanes, together)
         sums = vector.zero_tile(rows, lanes, together)
         for j in range(0, reach, lanes):
-            if ahead:
-                for line in range(_FETCHED):
-                    near = line * lanes * together // _FETCHED
-                    vector.prefetch(rows, fetched + j * together + near, 2)
             w = vector.load_tile(weights, start + j, 0, lanes, 1)
             x = vector.load_tile(rows, first + j, apart, lanes, together)
             sums = vector.add_outer(sums, x, w)
@@ -57,34 +49,33 @@ def _add_rows(
             total = vector.load_tile(gradient, old + j, 0, lanes, 1)
             vector.store_tile(gradient, old + j, 0, vector.add_product(total, factors, x))
         vector.store(residuals, 0, vector.totals(sums) - vector.load(wanted, place, together))
-        place, fetched = place + together, fetched + together * size
+        place += together
         before, old = first, start
-        row, kind = row + 1, kind + 1
+        row, kind, left = row + 1, kind + 1, left - 1
         if kind == period:
-            row, kind = row + period * (together - 1), 0
+            kind = 0
+        if left == 0:
+            row, left = row + run * (together - 1), run
 
 
 @njit(cache=True)
 def _gradient(problem, weights, gradient, part, parts, tile):
     """Set ``gradient[0]`` to ``X^T (X w - y)`` of a part of the rows, the last with the margin."""
-    features, margin, wanted, shifts, head = problem
-    size, block = features.shape[1], len(shifts) * len(tile)
+    features, margin, wanted, shifts, head, run = problem
+    size, block = features.shape[1], run * len(tile)
     blocks = (wanted.size - len(margin)) // block - 1
     residuals = _zeros(len(tile), features)
-    ahead = 0
-    if features.nbytes > _CACHE:
-        ahead = _AHEAD // features.itemsize + (len(shifts) > 1) * block * size
     gradient[:] = 0
     low, high = part * blocks // parts * block, (part + 1) * blocks // parts * block
     if high > low:
         _add_rows(
-            *(features, head + low, head + high, size, shifts, wanted, low),
-            *(weights, gradient, residuals, ahead, tile),
+            *(features, head + low, head + high, size, shifts, run, wanted, low),
+            *(weights, gradient, residuals, tile),
         )
     if part == parts - 1 and len(margin) > 0:
         _add_rows(
-            *(margin, 0, len(margin), margin.shape[1], np.zeros(1, np.int64), wanted),
-            *(blocks * block, weights[:1], gradient[:1], residuals, 0, tile),
+            *(margin, 0, len(margin), margin.shape[1], np.zeros(1, np.int64), 1, wanted),
+            *(blocks * block, weights[:1], gradient[:1], residuals, tile),
         )
     for kind in range(1, len(shifts)):
         begin = shifts[kind]
@@ -92,7 +83,7 @@ def _gradient(problem, weights, gradient, part, parts, tile):
 
 
 @njit(cache=True)
-def _prepare(features, targets, period, tile):
+def _prepare(features, targets, period, run, tile):
     """What all steps share: the rows at the margins, targets in the order of work, shifts.
 
     Whole vectors reach beyond a row, by less than another row: the first and the last rows are
@@ -106,7 +97,7 @@ def _prepare(features, targets, period, tile):
         address = features.ctypes.data // features.itemsize
         for kind in range(period):
             shifts[kind] = (address + (head + kind) * size) % lanes
-    block = period * together
+    block = run * together
     blocks = max(samples - head - 1, 0) // block
     tail = head + blocks * block
     if blocks == 0:
@@ -117,15 +108,15 @@ def _prepare(features, targets, period, tile):
     margin = _zeros(margin_rows * pitch, features).reshape(-1, pitch)
     wanted = np.zeros(blocks * block + margin_rows + block, features.dtype)
     for first in range(0, blocks * block, block):
-        for kind in range(period):
+        for turn in range(run):
             for i in range(together):
-                place = first + kind * together + i
-                wanted[place] = targets[head + first + i * period + kind]
+                place = first + turn * together + i
+                wanted[place] = targets[head + first + i * run + turn]
     for i in range(count):
         source = i if i < head else tail + i - head
         margin[i, shifts[0] : shifts[0] + size] = features[source]
         wanted[blocks * block + i] = targets[source]
-    return features, margin, wanted, shifts, head
+    return features, margin, wanted, shifts, head, run
 
 
 @njit(cache=True)
@@ -160,11 +151,11 @@ def _step(weights, gradients, shifts, size, step, l2, threshold):
 
 
 @njit(cache=True)
-def descend(features, targets, start, out, iterations, factors, period, tile):
+def descend(features, targets, start, out, iterations, factors, period, run, tile):
     """Take all steps on one thread, ``len(tile)`` rows at a time."""
     dtype, size = features.dtype.type, features.shape[1]
     step, l2, threshold = dtype(factors[0]), dtype(factors[1]), dtype(factors[2])
-    problem = _prepare(features, targets, period, tile)
+    problem = _prepare(features, targets, period, run, tile)
     shifts = problem[3]
     weights = _weights(start, shifts, features)
     gradients = _zeros(weights.size, features).reshape((1, *weights.shape))
@@ -175,11 +166,11 @@ def descend(features, targets, start, out, iterations, factors, period, tile):
 
 
 @njit(cache=True, parallel=True)
-def descend_parallel(features, targets, start, out, iterations, factors, period, parts, tile):
+def descend_parallel(features, targets, start, out, iterations, factors, period, run, parts, tile):
     """Take all steps, each with one gradient for every part of the rows."""
     dtype, size = features.dtype.type, features.shape[1]
     step, l2, threshold = dtype(factors[0]), dtype(factors[1]), dtype(factors[2])
-    problem = _prepare(features, targets, period, tile)
+    problem = _prepare(features, targets, period, run, tile)
     shifts = problem[3]
     weights = _weights(start, shifts, features)
     gradients = _zeros(parts * weights.size, features).reshape((parts, *weights.shape))
