@@ -1,5 +1,6 @@
 """Fits taken to the end meet the solutions that other methods find, on real data."""
 
+import numba
 import numpy as np
 import pytest
 from scipy.linalg import toeplitz
@@ -104,6 +105,31 @@ def test_a_large_l1_leaves_exact_zeros(kernel, diabetes, outputs):
     start = np.full((10, *outputs), 0.1)
     found = kernel(features, targets, iterations=100, l1=2 * most, weights=start)
     assert not found.any()
+
+
+# Sizes that reach each of the loops: few features, runs of rows that meet lines alike, outputs.
+@pytest.mark.parametrize("outputs", [1, 2, 3, 8, 17, 40])
+@pytest.mark.parametrize("features", [3, 19, 31, 67, 131, 520])
+def test_fused_linear_fit_is_the_same_on_any_number_of_threads(features, outputs):
+    fused = kernels.get("fit_linear", "numba_fused")
+    generator = np.random.default_rng(features)
+    samples = 900_001 // features
+    x, start = generator.standard_normal((samples, features)), np.zeros((features, outputs))
+    y = generator.standard_normal((samples, outputs))
+    options = {"iterations": 2, "step": 0.5 / samples, "l2": 3.0, "weights": start}
+    before, found = numba.get_num_threads(), []
+    try:
+        for threads in {1, numba.config.NUMBA_NUM_THREADS}:
+            numba.set_num_threads(threads)
+            found.append(fused(x, y, **options))
+    finally:
+        numba.set_num_threads(before)
+    assert np.array_equal(found[0], found[-1])
+    expected = start
+    for _ in range(2):
+        gradient = x.T @ (x @ expected - y) + 3.0 * expected
+        expected = expected - 0.5 / samples * gradient
+    np.testing.assert_allclose(found[0], expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("l2", [0.0, 0.7])

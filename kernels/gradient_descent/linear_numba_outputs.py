@@ -1,0 +1,140 @@
+"""Linear fit of several outputs: one output a lane, so that no sum crosses lanes."""
+
+import numpy as np
+from numba import njit, prange
+
+from convgrad.kernels import vector
+
+ROWS = 8, 4, 4, 2
+"""Rows that go together with 1, 2, 3 and 4 vectors of outputs: sums enough to hide latency."""
+_LINE = 64
+
+
+@njit(cache=True)
+def _zeros(size, array):
+    """Zeros of the array's dtype, from the start of a cache line on."""
+    whole = np.zeros(size + _LINE, array.dtype)
+    first = -(whole.ctypes.data // array.itemsize) % (_LINE // array.itemsize)
+    return whole[first : first + size]
+
+
+@njit(cache=True)
+def _add_rows(rows, first, last, residuals, place, weights, gradient, across, tile, pairs):
+    """Add to the gradient what the rows from ``first`` to ``last``, in whole tiles, contribute.
+
+    ``residuals`` start as the targets times -1, from ``place`` on, and stay in registers.
+    """
+    size, lanes, pitch = rows.shape[1], vector.width(rows), weights.shape[1]
+    for row in range(first, last, len(tile)):
+        sums = vector.load_tile(residuals, place, lanes, lanes, len(pairs))
+        for j in range(size):
+            x = vector.broadcast_tile(rows, row * size + j, size, lanes, len(tile))
+            w = vector.load_tile(weights, j * pitch, lanes, lanes, len(across))
+            sums = vector.add_outer(sums, x, w)
+        for j in range(size):
+            vector.prefetch(rows, (row + len(tile)) * size + j * len(tile), 1)
+            x = vector.broadcast_tile(rows, row * size + j, size, lanes, len(tile))
+            total = vector.load_tile(gradient, j * pitch, lanes, lanes, len(across))
+            vector.store_tile(gradient, j * pitch, lanes, vector.add_product(total, x, sums))
+        place += len(tile) * pitch
+
+
+@njit(cache=True)
+def _gradient(features, margin, wanted, weights, gradient, part, parts, across, tile, pairs):
+    """Set ``gradient`` to ``X^T (X w - y)`` of one part of the rows, the last with the margin."""
+    together = len(tile)
+    groups, pitch = len(features) // together, weights.shape[2]
+    gradient[:] = 0
+    low, high = part * groups // parts * together, (part + 1) * groups // parts * together
+    for group in range(len(weights)):
+        w, total, y = weights[group], gradient[group], wanted[group]
+        _add_rows(features, low, high, y, low * pitch, w, total, across, tile, pairs)
+        if part == parts - 1:
+            place = groups * together * pitch
+            _add_rows(margin, 0, len(margin), y, place, w, total, across, tile, pairs)
+
+
+@njit(cache=True)
+def _spread(array, rows, groups, pitch, sign, features):
+    """Columns of an array in groups of ``pitch``, with zeros behind them, and behind its rows."""
+    spread = _zeros(groups * rows * pitch, features).reshape(groups, rows, pitch)
+    for group in range(groups):
+        first = group * pitch
+        for i in range(len(array)):
+            for k in range(min(pitch, array.shape[1] - first)):
+                spread[group, i, k] = sign * array[i, first + k]
+    return spread
+
+
+@njit(cache=True)
+def _prepare(features, targets, start, across, tile):
+    """What all steps share: last rows, with rows of zeros; targets times -1; weights."""
+    samples, size = features.shape
+    together, pitch = len(tile), len(across) * vector.width(features)
+    groups = (targets.shape[1] + pitch - 1) // pitch
+    whole = samples // together * together
+    margin = np.zeros((together if whole < samples else 0, size), features.dtype)
+    margin[: samples - whole] = features[whole:]
+    wanted = _spread(targets, whole + len(margin), groups, pitch, -1, features)
+    weights = _spread(start, size, groups, pitch, 1, features)
+    return margin, wanted.reshape(groups, -1), weights
+
+
+@njit(cache=True)
+def _step(weights, gradients, step, l2, threshold):
+    """Sum the gradients of all parts in order, and take a step with thresholding."""
+    total, flat = gradients[0].reshape(-1), weights.reshape(-1)
+    for part in range(1, len(gradients)):
+        total += gradients[part].reshape(-1)
+    for j in range(flat.size):
+        weight = flat[j]
+        weight -= step * (total[j] + l2 * weight)
+        if abs(weight) <= threshold:
+            flat[j] = 0
+        elif weight > 0:
+            flat[j] = weight - threshold
+        else:
+            flat[j] = weight + threshold
+
+
+@njit(cache=True)
+def _collect(weights, out):
+    pitch = weights.shape[2]
+    for group in range(len(weights)):
+        count = min(pitch, out.shape[1] - group * pitch)
+        out[:, group * pitch : group * pitch + count] = weights[group, :, :count]
+
+
+@njit(cache=True)
+def descend(features, targets, start, out, iterations, factors, across, tile, pairs):
+    """Take all steps on one thread, ``len(across)`` vectors of outputs at a time."""
+    dtype = features.dtype.type
+    step, l2, threshold = dtype(factors[0]), dtype(factors[1]), dtype(factors[2])
+    margin, wanted, weights = _prepare(features, targets, start, across, tile)
+    gradients = _zeros(weights.size, features).reshape((1, *weights.shape))
+    for _ in range(iterations):
+        _gradient(
+            *(features, margin, wanted, weights, gradients[0], 0, 1),
+            *(across, tile, pairs),
+        )
+        _step(weights, gradients, step, l2, threshold)
+    _collect(weights, out)
+
+
+@njit(cache=True, parallel=True)
+def descend_parallel(
+    features, targets, start, out, iterations, factors, parts, across, tile, pairs
+):
+    """Take all steps, each with one gradient for every part of the rows."""
+    dtype = features.dtype.type
+    step, l2, threshold = dtype(factors[0]), dtype(factors[1]), dtype(factors[2])
+    margin, wanted, weights = _prepare(features, targets, start, across, tile)
+    gradients = _zeros(parts * weights.size, features).reshape((parts, *weights.shape))
+    for _ in range(iterations):
+        for part in prange(parts):
+            _gradient(
+                *(features, margin, wanted, weights, gradients[part], part, parts),
+                *(across, tile, pairs),
+            )
+        _step(weights, gradients, step, l2, threshold)
+    _collect(weights, out)
