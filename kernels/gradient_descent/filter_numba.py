@@ -90,7 +90,8 @@ def _gradient(padded, targets, weights, sides, part, parts, gradient):
 def _step(weights, gradients, step, l2, threshold):
     """Sum the partitions' gradients in order, and take a step with soft thresholding."""
     for partition in range(1, len(gradients)):
-        gradients[0] += gradients[partition]
+        for tap in range(gradients.shape[1]):
+            gradients[0, tap] += gradients[partition, tap]
     for tap in range(len(weights)):
         weight = weights[tap]
         weight -= step * (gradients[0, tap] + l2 * weight)

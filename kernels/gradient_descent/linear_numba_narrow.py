@@ -86,16 +86,16 @@ def _spread(start, vectors, features):
     size, lanes = len(start), vector.width(features)
     weights = _zeros(vectors * lanes, features)
     cut = (vectors - 1) * lanes
-    weights[:cut] = start[:cut]
-    weights[weights.size - size + cut :] = start[cut:]
+    for j in range(size):
+        weights[j if j < cut else weights.size - size + j] = start[j]
     return weights
 
 
 @njit(cache=True)
 def _collect(weights, out):
     cut = weights.size - vector.width(weights)
-    out[:cut] = weights[:cut]
-    out[cut:] = weights[weights.size - len(out) + cut :]
+    for j in range(len(out)):
+        out[j] = weights[j if j < cut else weights.size - len(out) + j]
 
 
 @njit(cache=True)

@@ -1,6 +1,8 @@
 """Figures of a run: for each operation, and one over all. Every figure is SVG, PNG and CSV."""
 
 import functools
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import pandas as pd
 
@@ -69,11 +71,26 @@ def write_plots(cells, info, folder, held=()):
             pictures[""].insert(
                 0, aims.draw(held, "aims", "What our kernels are meant to reach", text, folder)
             )
-        for operation, own in cells.groupby("operation", sort=False):
-            drawn = [p for p in _of_operation(operation, own, info, folder) if p]
-            if drawn:
-                pictures[operation] = drawn
-    return pictures
+    jobs = [(operation, own, info, folder) for operation, own in cells.groupby("operation")]
+    jobs.sort(key=lambda job: len(job[1]), reverse=True)
+    if len(jobs) < _WORTH_PROCESSES:
+        drawn = list(map(_drawn, jobs))
+    else:
+        with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+            drawn = list(pool.map(_drawn, jobs))
+    by_operation = {operation: found for (operation, *_), found in zip(jobs, drawn) if found}
+    order = [operation for operation in dict.fromkeys(cells.operation) if operation in by_operation]
+    return pictures | {operation: by_operation[operation] for operation in order}
+
+
+_WORTH_PROCESSES = 3
+"""Operations from which on they are drawn side by side: to start a process takes seconds."""
+
+
+def _drawn(job):
+    """Figures of one operation."""
+    with applied():
+        return [picture for picture in _of_operation(*job) if picture]
 
 
 def _of_operation(operation, cells, info, folder):

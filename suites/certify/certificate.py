@@ -86,7 +86,7 @@ def _outcomes(claims, quick, console):
     real = [claim for claim in claims if not claim.simulated]
     if simulated:
         cores = min(environment.usable_cores(), len(simulated))
-        left = _duration(_seconds(simulated) / cores)
+        left = _duration(_seconds(simulated))
         with (
             console.status(f"{len(simulated)} claims on a fake clock, side by side (about {left})"),
             ProcessPoolExecutor(cores, get_context("spawn")) as pool,
@@ -117,7 +117,9 @@ def _measured(claim, quick, progress=lambda text: None):
 
 
 def _seconds(claims):
-    return sum(claim.seconds for claim in claims)
+    """About how long they take together, those on a fake clock side by side."""
+    cores = environment.usable_cores()
+    return sum(claim.seconds / (cores if claim.simulated else 1) for claim in claims)
 
 
 def _duration(seconds):

@@ -67,14 +67,9 @@ def equals(budget):
 
 
 def known(budget):
-    """Published medians of kernels that wait, busily, until a known time is over.
-
-    A call that is interrupted as it ends takes longer than its known time, and says nothing of the
-    engine: samples are short, so that few of them are met.
-    """
+    """Published medians of kernels that wait, busily, until a known time is over."""
     case = Case.of("convolve", "float64", signal=(200,), taps=(5,))
-    settings = replace(harness.PATIENT, sample_s=0.001, rounds=20)
-    with harness.engine(budget, settings, _PLANTED) as engine:
+    with harness.engine(budget, harness.PATIENT, _PLANTED) as engine:
         harness.measured(engine, Block(case, 1, tuple(BUSY), next(iter(BUSY))))
         table = cells(engine.run.samples(), engine.run.facts())
     errors = dict(zip(table.kernel, table.median_s - table.kernel.map(BUSY)))
