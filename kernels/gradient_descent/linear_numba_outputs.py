@@ -74,7 +74,9 @@ def _prepare(features, targets, start, across, tile):
     groups = (targets.shape[1] + pitch - 1) // pitch
     whole = samples // together * together
     margin = np.zeros((together if whole < samples else 0, size), features.dtype)
-    margin[: samples - whole] = features[whole:]
+    for i in range(samples - whole):
+        for j in range(size):
+            margin[i, j] = features[whole + i, j]
     wanted = _spread(targets, whole + len(margin), groups, pitch, -1, features)
     weights = _spread(start, size, groups, pitch, 1, features)
     return margin, wanted.reshape(groups, -1), weights
@@ -85,7 +87,9 @@ def _step(weights, gradients, step, l2, threshold):
     """Sum the gradients of all parts in order, and take a step with thresholding."""
     total, flat = gradients[0].reshape(-1), weights.reshape(-1)
     for part in range(1, len(gradients)):
-        total += gradients[part].reshape(-1)
+        other = gradients[part].reshape(-1)
+        for j in range(flat.size):
+            total[j] += other[j]
     for j in range(flat.size):
         weight = flat[j]
         weight -= step * (total[j] + l2 * weight)
@@ -102,7 +106,9 @@ def _collect(weights, out):
     pitch = weights.shape[2]
     for group in range(len(weights)):
         count = min(pitch, out.shape[1] - group * pitch)
-        out[:, group * pitch : group * pitch + count] = weights[group, :, :count]
+        for j in range(out.shape[0]):
+            for k in range(count):
+                out[j, group * pitch + k] = weights[group, j, k]
 
 
 @njit(cache=True)

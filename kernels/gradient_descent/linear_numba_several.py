@@ -86,7 +86,9 @@ def _prepare(features, targets, tile, outputs):
     whole = (samples - 1) // together * together
     pitch = (size + lanes - 1) // lanes * lanes
     margin = _zeros(together * pitch, features).reshape(together, pitch)
-    margin[: samples - whole, :size] = features[whole:]
+    for i in range(samples - whole):
+        for j in range(size):
+            margin[i, j] = features[whole + i, j]
     wanted = np.zeros(
         ((many + len(outputs) - 1) // len(outputs), whole + together, len(outputs)),
         features.dtype,
@@ -104,7 +106,9 @@ def _weights(start, outputs):
     pitch = (size + lanes - 1) // lanes * lanes
     rows = (many + len(outputs) - 1) // len(outputs) * len(outputs)
     weights = _zeros(rows * pitch, start).reshape(rows, pitch)
-    weights[:many, :size] = start.T
+    for output in range(many):
+        for j in range(size):
+            weights[output, j] = start[j, output]
     return weights
 
 
@@ -114,7 +118,9 @@ def _step(weights, gradients, size, step, l2, threshold):
     for output in range(len(weights)):
         row, total = weights[output, :size], gradients[0, output, :size]
         for part in range(1, len(gradients)):
-            total += gradients[part, output, :size]
+            other = gradients[part, output]
+            for j in range(size):
+                total[j] += other[j]
         for j in range(size):
             weight = row[j]
             weight -= step * (total[j] + l2 * weight)
@@ -124,6 +130,13 @@ def _step(weights, gradients, size, step, l2, threshold):
                 row[j] = weight - threshold
             else:
                 row[j] = weight + threshold
+
+
+@njit(cache=True)
+def _collect(weights, out):
+    for j in range(out.shape[0]):
+        for output in range(out.shape[1]):
+            out[j, output] = weights[output, j]
 
 
 @njit(cache=True)
@@ -137,7 +150,7 @@ def descend(features, targets, start, out, iterations, factors, tile, outputs, p
     for _ in range(iterations):
         _gradient(problem, weights, gradients[0], 0, 1, tile, outputs, pairs)
         _step(weights, gradients, size, step, l2, threshold)
-    out[:] = weights[: out.shape[1], :size].T
+    _collect(weights, out)
 
 
 @njit(cache=True, parallel=True)
@@ -154,4 +167,4 @@ def descend_parallel(
         for part in prange(parts):
             _gradient(problem, weights, gradients[part], part, parts, tile, outputs, pairs)
         _step(weights, gradients, size, step, l2, threshold)
-    out[:] = weights[: out.shape[1], :size].T
+    _collect(weights, out)

@@ -77,9 +77,11 @@ def _gradient(problem, weights, gradient, part, parts, tile):
             *(margin, 0, len(margin), margin.shape[1], np.zeros(1, np.int64), 1, wanted),
             *(blocks * block, weights[:1], gradient[:1], residuals, tile),
         )
+    total = gradient[0, shifts[0] :]
     for kind in range(1, len(shifts)):
-        begin = shifts[kind]
-        gradient[0, shifts[0] : shifts[0] + size] += gradient[kind, begin : begin + size]
+        other = gradient[kind, shifts[kind] :]
+        for j in range(size):
+            total[j] += other[j]
 
 
 @njit(cache=True)
@@ -114,7 +116,8 @@ def _prepare(features, targets, period, run, tile):
                 wanted[place] = targets[head + first + i * run + turn]
     for i in range(count):
         source = i if i < head else tail + i - head
-        margin[i, shifts[0] : shifts[0] + size] = features[source]
+        for j in range(size):
+            margin[i, shifts[0] + j] = features[source, j]
         wanted[blocks * block + i] = targets[source]
     return features, margin, wanted, shifts, head, run
 
@@ -126,7 +129,8 @@ def _weights(start, shifts, features):
     pitch = (size + 2 * lanes - 1) // lanes * lanes
     weights = _zeros(len(shifts) * pitch, features).reshape(len(shifts), pitch)
     for kind in range(len(shifts)):
-        weights[kind, shifts[kind] : shifts[kind] + size] = start
+        for j in range(size):
+            weights[kind, shifts[kind] + j] = start[j]
     return weights
 
 
@@ -135,7 +139,9 @@ def _step(weights, gradients, shifts, size, step, l2, threshold):
     """Sum the gradients of all parts in order, and take a step with thresholding."""
     total = gradients[0, 0, shifts[0] : shifts[0] + size]
     for part in range(1, len(gradients)):
-        total += gradients[part, 0, shifts[0] : shifts[0] + size]
+        other = gradients[part, 0, shifts[0] :]
+        for j in range(size):
+            total[j] += other[j]
     row = weights[0, shifts[0] : shifts[0] + size]
     for j in range(size):
         weight = row[j]
@@ -147,7 +153,15 @@ def _step(weights, gradients, shifts, size, step, l2, threshold):
         else:
             row[j] = weight + threshold
     for kind in range(1, len(shifts)):
-        weights[kind, shifts[kind] : shifts[kind] + size] = row
+        other = weights[kind, shifts[kind] :]
+        for j in range(size):
+            other[j] = row[j]
+
+
+@njit(cache=True)
+def _collect(weights, shifts, out):
+    for j in range(len(out)):
+        out[j] = weights[0, shifts[0] + j]
 
 
 @njit(cache=True)
@@ -162,7 +176,7 @@ def descend(features, targets, start, out, iterations, factors, period, run, til
     for _ in range(iterations):
         _gradient(problem, weights, gradients[0], 0, 1, tile)
         _step(weights, gradients, shifts, size, step, l2, threshold)
-    out[:] = weights[0, shifts[0] : shifts[0] + size]
+    _collect(weights, shifts, out)
 
 
 @njit(cache=True, parallel=True)
@@ -178,4 +192,4 @@ def descend_parallel(features, targets, start, out, iterations, factors, period,
         for part in prange(parts):
             _gradient(problem, weights, gradients[part], part, parts, tile)
         _step(weights, gradients, shifts, size, step, l2, threshold)
-    out[:] = weights[0, shifts[0] : shifts[0] + size]
+    _collect(weights, shifts, out)
