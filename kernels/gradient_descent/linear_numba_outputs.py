@@ -87,9 +87,9 @@ def _step(weights, gradients, step, l2, threshold):
     """Sum the gradients of all parts in order, and take a step with thresholding."""
     total, flat = gradients[0].reshape(-1), weights.reshape(-1)
     for part in range(1, len(gradients)):
-        own = gradients[part].reshape(-1)
+        other = gradients[part].reshape(-1)
         for j in range(flat.size):
-            total[j] += own[j]
+            total[j] += other[j]
     for j in range(flat.size):
         weight = flat[j]
         weight -= step * (total[j] + l2 * weight)
@@ -105,9 +105,10 @@ def _step(weights, gradients, step, l2, threshold):
 def _collect(weights, out):
     pitch = weights.shape[2]
     for group in range(len(weights)):
-        for i in range(len(out)):
-            for j in range(min(pitch, out.shape[1] - group * pitch)):
-                out[i, group * pitch + j] = weights[group, i, j]
+        count = min(pitch, out.shape[1] - group * pitch)
+        for j in range(out.shape[0]):
+            for k in range(count):
+                out[j, group * pitch + k] = weights[group, j, k]
 
 
 @njit(cache=True)

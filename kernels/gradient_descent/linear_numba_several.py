@@ -106,7 +106,9 @@ def _weights(start, outputs):
     pitch = (size + lanes - 1) // lanes * lanes
     rows = (many + len(outputs) - 1) // len(outputs) * len(outputs)
     weights = _zeros(rows * pitch, start).reshape(rows, pitch)
-    weights[:many, :size] = start.T
+    for output in range(many):
+        for j in range(size):
+            weights[output, j] = start[j, output]
     return weights
 
 
@@ -116,8 +118,9 @@ def _step(weights, gradients, size, step, l2, threshold):
     for output in range(len(weights)):
         row, total = weights[output, :size], gradients[0, output, :size]
         for part in range(1, len(gradients)):
+            other = gradients[part, output]
             for j in range(size):
-                total[j] += gradients[part, output, j]
+                total[j] += other[j]
         for j in range(size):
             weight = row[j]
             weight -= step * (total[j] + l2 * weight)

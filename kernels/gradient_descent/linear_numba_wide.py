@@ -77,9 +77,11 @@ def _gradient(problem, weights, gradient, part, parts, tile):
             *(margin, 0, len(margin), margin.shape[1], np.zeros(1, np.int64), 1, wanted),
             *(blocks * block, weights[:1], gradient[:1], residuals, tile),
         )
+    total = gradient[0, shifts[0] :]
     for kind in range(1, len(shifts)):
+        other = gradient[kind, shifts[kind] :]
         for j in range(size):
-            gradient[0, shifts[0] + j] += gradient[kind, shifts[kind] + j]
+            total[j] += other[j]
 
 
 @njit(cache=True)
@@ -137,8 +139,9 @@ def _step(weights, gradients, shifts, size, step, l2, threshold):
     """Sum the gradients of all parts in order, and take a step with thresholding."""
     total = gradients[0, 0, shifts[0] : shifts[0] + size]
     for part in range(1, len(gradients)):
+        other = gradients[part, 0, shifts[0] :]
         for j in range(size):
-            total[j] += gradients[part, 0, shifts[0] + j]
+            total[j] += other[j]
     row = weights[0, shifts[0] : shifts[0] + size]
     for j in range(size):
         weight = row[j]
@@ -150,8 +153,15 @@ def _step(weights, gradients, shifts, size, step, l2, threshold):
         else:
             row[j] = weight + threshold
     for kind in range(1, len(shifts)):
+        other = weights[kind, shifts[kind] :]
         for j in range(size):
-            weights[kind, shifts[kind] + j] = row[j]
+            other[j] = row[j]
+
+
+@njit(cache=True)
+def _collect(weights, shifts, out):
+    for j in range(len(out)):
+        out[j] = weights[0, shifts[0] + j]
 
 
 @njit(cache=True)
@@ -166,8 +176,7 @@ def descend(features, targets, start, out, iterations, factors, period, run, til
     for _ in range(iterations):
         _gradient(problem, weights, gradients[0], 0, 1, tile)
         _step(weights, gradients, shifts, size, step, l2, threshold)
-    for j in range(size):
-        out[j] = weights[0, shifts[0] + j]
+    _collect(weights, shifts, out)
 
 
 @njit(cache=True, parallel=True)
@@ -183,5 +192,4 @@ def descend_parallel(features, targets, start, out, iterations, factors, period,
         for part in prange(parts):
             _gradient(problem, weights, gradients[part], part, parts, tile)
         _step(weights, gradients, shifts, size, step, l2, threshold)
-    for j in range(size):
-        out[j] = weights[0, shifts[0] + j]
+    _collect(weights, shifts, out)
