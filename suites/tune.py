@@ -234,8 +234,10 @@ def tune(operations, seconds, progress, random):
     deadline = time.monotonic() + seconds
     with Stopwatch(random) as stopwatch:
         for number, stratum in enumerate(own):
+            before = time.monotonic()
             candidates = stopwatch.start(stratum)
             now = time.monotonic()
+            deadline += now - before  # what compiling takes, once, is not taken from measuring
             end = now + (deadline - now) / (len(own) - number)
             while time.monotonic() < end or not stratum.cases:
                 batch = [stratum.draw(random) for _ in range(_BATCH)]
