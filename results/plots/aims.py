@@ -8,7 +8,7 @@ from convgrad.results.plots.figure import BARE, Grid, Picture
 from convgrad.results.plots.labels import width_inches
 
 ROW = 0.22
-_TICKS = 0.25, 0.5, NOWHERE_BELOW, 1, 2, 4, 8
+_TICKS = 0.25, 0.5, 1, 2, 4, 8
 
 
 def draw(held, name, title, caption, folder):
@@ -34,6 +34,7 @@ def draw(held, name, title, caption, folder):
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x", color=style.GRID, linewidth=0.6)
     axes.axvline(1, color=style.INK, linewidth=1)
+    axes.axvline(NOWHERE_BELOW, color=style.MUTED, linewidth=0.8, linestyle=":")
     for place, (row, text) in enumerate(zip(held.itertuples(), texts)):
         found, least, low, high = (
             value / row.must_be for value in (row.found, row.least, row.low, row.high)
@@ -58,7 +59,7 @@ def draw(held, name, title, caption, folder):
     axes.set_xticks([tick for tick in _TICKS if ends[0] <= tick <= ends[1]])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
-    reading = "● found, as a part of the aim; filled where it holds  | the worst size."
+    reading = "● found, as a part of the aim; filled where it holds  | the worst size, which may not stay below the dots."
     return grid.finish(Picture(name, title, reading, caption), held, folder)
 
 

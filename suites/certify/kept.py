@@ -40,12 +40,13 @@ _NONE = f"no run of the laptop preset in {' or '.join(PLACES)}"
 
 
 def _newest():
-    """The newest finished run of the laptop preset that says how its time was spent."""
+    """The newest finished run of the default suites, by the laptop preset."""
     runs = [Run.open(path.parent) for place in PLACES for path in Path(place).glob("*/run.json")]
     fit = [
         run
         for run in runs
         if run.info.get("preset") == "laptop"
+        and not run.info.get("aims")
         and run.info.get("state") == "finished"
         and "time_spent" in run.info
     ]
