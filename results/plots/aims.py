@@ -59,7 +59,10 @@ def draw(held, name, title, caption, folder):
     axes.set_xticks([tick for tick in _TICKS if ends[0] <= tick <= ends[1]])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
-    reading = "● found, as a part of the aim; filled where it holds  | the worst size, which may not stay below the dots."
+    reading = (
+        "● found, as a part of the aim; filled where it holds  "
+        "| the worst size, which may not stay below the dots."
+    )
     return grid.finish(Picture(name, title, reading, caption), held, folder)
 
 
