@@ -53,14 +53,20 @@ class Identities:
         return [*_LIBRARIES, *["numba-cuda"] * (kernel.device == "cuda"), *names]
 
 
+def _home(value):
+    """Name of the module that a value is from: itself, or of the function that a kernel has."""
+    if inspect.ismodule(value):
+        return value.__name__
+    return str(getattr(getattr(value, "function", value), "__module__", None))
+
+
 def _sources(function):
     """Source of a kernel's module, and of those it builds upon: in its package, and the vectors."""
     package = function.__module__.rpartition(".")[0]
     found, new = set(), {function.__module__}
     while new:
         found |= new
-        values = [value for name in new for value in vars(sys.modules[name]).values()]
-        names = {str(getattr(value, "__module__", None)) for value in values}
+        names = {_home(value) for name in new for value in vars(sys.modules[name]).values()}
         near = {name for name in names if package and name.startswith(f"{package}.")}
         new = (near | names & {vector.__name__}) - found
     for name in sorted(found):

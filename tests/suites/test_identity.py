@@ -54,6 +54,21 @@ def test_nothing_changed(of):
     assert len(set(of())) == 2
 
 
+@pytest.mark.parametrize(
+    ("imports", "result"),
+    [
+        ("from mine import shared", "shared.half(signal)"),
+        ("from mine.second import second", "second.function(signal, taps, mode=mode)"),
+    ],
+)
+def test_modules_and_kernels_that_are_built_upon_count(of, imports, result):
+    first = FIRST.replace("from mine.shared import half", imports).replace("half(signal)", result)
+    before, _ = of(first=first)
+    name = "shared" if "shared" in imports else "second"
+    after, _ = of(first=first, **{name: FILES[name] + "# changed\n"})
+    assert after != before
+
+
 def test_changed_source_is_another_cell_of_this_kernel_only(of):
     first, second = of()
     changed = of(first=FIRST.replace("half(signal)", "half(signal) + 0"))
