@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from convgrad.results.statistics import compare
+from convgrad.results.summary import published
 
 RATIO, ROOF = "times a rival", "share of the roof"
 """What an aim is about: the best rival's time over ours, or the `roof_fraction` of ours."""
@@ -31,14 +32,15 @@ def aims(samples, cells, info):
     Returns
     -------
     DataFrame
-        One row for each aim, dtype and number of threads that was measured. ``found`` is the
+        One row for each aim, dtype and number of threads that was measured. Times that are not
+        published, as they would be faster than the machine, do not count. ``found`` is the
         geometric mean over the cases of what the best of ours reached: its roof fraction, or the
         median over paired rounds of the time of the best rival over its own; ``low`` and ``high``
         its 95 % interval, for ratios (cases are independent: their half-widths are combined in
         quadrature on the logarithm). ``least`` is the worst case, ``rivals`` who was the best one
         how often.
     """
-    timed = cells[(cells.status == "ok") & cells.median_s.notna()]
+    timed = published(cells[cells.status == "ok"])
     rows = []
     for aim in info.get("aims", []):
         own = timed[(timed.operation == aim["operation"]) & timed.case.isin(aim["cases"])]

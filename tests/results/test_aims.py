@@ -37,6 +37,7 @@ def tables(times):
                 "status": "ok",
                 "median_s": seconds * 1.5,
                 "roof_fraction": 1e-3 / seconds,
+                "flags": "above-roof" if case == "impossible" else "",
             }
         )
     return pd.DataFrame(samples), pd.DataFrame(cells)
@@ -76,6 +77,13 @@ def test_a_share_of_the_roof_is_that_of_the_best_of_ours():
     (row,) = held(0.5, ROOF).itertuples()
     assert row.found == pytest.approx(np.sqrt(1 * 0.5))
     assert np.isnan(row.low)
+
+
+def test_what_is_faster_than_the_machine_does_not_count():
+    times = TIMES | {("impossible", "mine"): 1e-4, ("impossible", "theirs"): 1e-3}
+    for measure in (RATIO, ROOF):
+        (row,) = held(0.5, measure, times, cases=["a", "b", "impossible"]).itertuples()
+        assert row.cases == 2
 
 
 def test_without_a_rival_or_one_of_ours_nothing_is_said():
