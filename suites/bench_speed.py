@@ -15,7 +15,7 @@ _PLANE = ("numba_stripes", "numba_parallel")
 _RANK_ONE, _CV = ("separable",), ("opencv_separable", "opencv")
 _LINEAR_RIVALS = ("numpy", "scipy_gemv", "torch")
 _FILTER = ("numba_parallel", "numba_tiles", "numba_gram", "numba_gram_fft")
-_FILTER_RIVALS = ("scipy_correlate", "fft", "torch_autograd")
+_FILTER_RIVALS = ("scipy_correlate", "fft", "normal_equations", "torch_autograd")
 
 
 def _line(random, taps, signal=(1e4, 1e7)):
