@@ -25,8 +25,8 @@ class Convolve(Operation):
     name = "convolve"
     odd = "signal"
     weights = "taps"
-    sizes = {"signal": None, "taps": None, "mode": "full", "rank": "full"}
-    """``rank`` is that of the taps: "full", or 1 for products of a factor for each axis."""
+    sizes = {"signal": None, "taps": None, "mode": "full", "rank": "any"}
+    """``rank`` is that of the taps: "any", or 1 for products of a factor for each axis."""
     named_cases = {
         "tiny": {"signal": (200,), "taps": (5,)},
         "audio second, room echo": {"signal": (48_000,), "taps": (4_800,)},
@@ -99,7 +99,7 @@ class Convolve(Operation):
             sizes.append(4 ** MODES.index(mode))  # libraries of image filters pad for "full"
         return kind_of((signal,)), tuple(map(math.log2, sizes))
 
-    def cost(self, *, signal, taps, mode, rank="full"):
+    def cost(self, *, signal, taps, mode, rank="any"):
         window = convolve_window(signal, taps, mode)
         products = math.prod(
             _products_before(part.stop, n, k) - _products_before(part.start, n, k)
@@ -108,13 +108,13 @@ class Convolve(Operation):
         elements = math.prod(signal) + math.prod(taps) + math.prod(window_shape(window))
         return Cost(math.prod(taps), 2 * products, elements, elements)
 
-    def shapes(self, *, signal, taps, mode, rank="full"):
-        if rank not in ("full", 1):
-            reject("rank", repr(rank), "'full' or 1")
+    def shapes(self, *, signal, taps, mode, rank="any"):
+        if rank not in ("any", 1):
+            reject("rank", repr(rank), "'any' or 1")
         return {"signal": signal, "taps": taps}, {"mode": mode}
 
-    def random_arrays(self, generator, shapes, *, rank="full", **_):
-        if rank == "full":
+    def random_arrays(self, generator, shapes, *, rank="any", **_):
+        if rank == "any":
             return super().random_arrays(generator, shapes)
         factors = map(generator.standard_normal, shapes["taps"])
         return generator.standard_normal(shapes["signal"]), reduce(np.multiply.outer, factors)

@@ -124,7 +124,7 @@ def test_layouts(layout):
     assert np.array_equal(result, SEPARABLE(*arrays, mode="full"))
 
 
-def test_ranks_are_full_or_one():
+def test_ranks_are_any_or_one():
     with pytest.raises(ValueError, match="rank"):
         Case.of("convolve", signal=(9, 9), taps=(3, 3), rank=2).outline()
     case = Case.of("convolve", signal=(9, 9), taps=(3, 3), rank=1)
