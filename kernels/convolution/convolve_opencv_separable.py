@@ -42,8 +42,8 @@ def opencv_separable(signal, taps, *, mode):
     """`cv2.sepFilter2D` where the filter is of rank 1, `cv2.filter2D` where it is not.
 
     Factors are found as by the kernel `separable`, in every call. Modes are served as by
-    `opencv`. Two passes of 2 n k flops each along one side, or what `opencv` does: hence the
-    bound of an FFT.
+    `opencv`. 2 n (height + width) flops for n outputs, or what `opencv` does: hence the bound of
+    an FFT.
     """
     taps = np.require(taps, requirements=("C", "A", "W"))
     return _filter(signal, taps, rank_one(taps), mode)

@@ -325,8 +325,8 @@ def separable(signal, taps, *, mode, out=None):
     """Filters of rank 1 as two passes: along the rows, then down the columns of what that gives.
 
     Whether a filter is the product of a column and a row is found in every call, by its largest
-    tap's row and column (cross approximation; Bebendorf, 2000), for 3 us and up to 3 ns a tap. It
-    has to be exact to rounding, tap by tap: other filters, and those larger than the image, go to
+    tap's row and column (cross approximation; Bebendorf, 2000), in a few flops a tap. It has to be
+    exact to rounding, tap by tap: other filters, and those larger than the image, go to
     `numba_stripes`. Results keep the bound of the direct sum, but for underflow: a tap below the
     smallest normal number may be lost.
 
@@ -335,9 +335,9 @@ def separable(signal, taps, *, mode, out=None):
     registers), taps a vector apart along the rows and neighbours down the columns. Rows of sums
     stay in the L2 cache, a block of columns wide and as high as the filter and a strip more: the
     signal is read and the result written once. Tiles at a border see a copy with zeros. Sums run
-    in a fixed order, however many threads there are. For filters from about 5 x 5. Those of
-    less than two vectors a row get about half of the multiply-adds along the rows that there are,
-    as a load serves one product only; images beyond the cache wait for the memory.
+    in a fixed order, however many threads there are. For filters from about 5 x 5. With less than
+    two vectors of taps a row, a load serves one product only along the rows; images beyond the
+    cache wait for the memory.
     """
     taps = np.require(taps, requirements=("C", "A", "W"))
     return _filter(signal, taps, rank_one(taps), mode, out)

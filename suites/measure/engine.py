@@ -21,7 +21,7 @@ OUT_OF_TIME = "the time for this suite was up"
 _COMPILED = ("naive", "numba")
 """Families whose first call at a dtype compiles."""
 _COPIES = 4
-"""Arrays that a worker keeps for each that the case counts: master, inputs, result, last result."""
+"""Arrays that a worker keeps for each that the case counts: inputs, result, and the last ones."""
 
 
 class Engine:
