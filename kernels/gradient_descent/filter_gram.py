@@ -6,6 +6,7 @@ import numba
 import numpy as np
 from numba import njit, prange
 
+from convgrad.kernels.gradient_descent.filter_gram_descent import JOINT_ROWS, descend
 from convgrad.kernels.registry import kernel
 from convgrad.kernels.vector import (
     add_outer,
@@ -23,7 +24,6 @@ _STRIPE = 8
 """Rows of an image that are worked on together: 24 kB of them, and of what they meet, in L1."""
 _JOINT_LAGS = 6
 """Lags of a tile: with two left sides 12 sums, which 16 registers hold beside 3 operands."""
-_JOINT_ROWS = 8
 _TILE = 32
 """Rows and columns of a matrix that are transposed together."""
 _SMALLEST_PARTITION = 1 << 19
@@ -316,48 +316,6 @@ def _mirror(curvature, taps):
                     curvature[column, row] = curvature[row, column]
 
 
-@njit(cache=True)
-def _step(curvature, pull, weights, step, l2, threshold, first, last, result):
-    """Set rows ``first`` to ``last`` of the weights after a step, eight rows jointly."""
-    lanes = width(weights)
-    pitch = curvature.shape[1]
-    slope = np.empty(_JOINT_ROWS, weights.dtype)
-    for row in range(first, last, _JOINT_ROWS):
-        tile = zero_tile(weights, lanes, _JOINT_ROWS)
-        for i in range(0, pitch, lanes):
-            rows = load_tile(curvature, row * pitch + i, pitch, lanes, _JOINT_ROWS)
-            tile = add_outer(tile, rows, load_tile(weights, i, 0, lanes, 1))
-        store(slope, 0, totals(tile))
-        for i in range(min(_JOINT_ROWS, pull.size - row)):
-            weight = weights[row + i]
-            weight -= step * (slope[i] - pull[row + i] + l2 * weight)
-            if abs(weight) <= threshold:
-                result[row + i] = 0
-            elif weight > 0:
-                result[row + i] = weight - threshold
-            else:
-                result[row + i] = weight + threshold
-
-
-@njit(cache=True)
-def _descend(curvature, pull, weights, iterations, step, l2, threshold):
-    """Take the steps; both rows of ``weights`` are padded with zeros."""
-    for number in range(iterations):
-        here, there = weights[number % 2], weights[1 - number % 2]
-        _step(curvature, pull, here, step, l2, threshold, 0, pull.size, there)
-
-
-@njit(cache=True, parallel=True)
-def _descend_shared(curvature, pull, weights, iterations, step, l2, threshold, parts):
-    joint = len(curvature) // _JOINT_ROWS
-    for number in range(iterations):
-        here, there = weights[number % 2], weights[1 - number % 2]
-        for part in prange(parts):
-            first = part * joint // parts * _JOINT_ROWS
-            last = (part + 1) * joint // parts * _JOINT_ROWS
-            _step(curvature, pull, here, step, l2, threshold, first, last, there)
-
-
 def as_image(array):
     """A series is an image of one row."""
     return np.require(array, requirements=("C", "A", "W")).reshape(-1, array.shape[-1])
@@ -412,7 +370,7 @@ def gram_matrix(signal, taps, products, *, whole=False):
     # An odd number of vectors a row: columns do not fall into few sets of the cache.
     lanes = lanes_of(signal.dtype)
     pitch = _padded(size + lanes, 2 * lanes) - lanes
-    curvature = np.zeros((_padded(size, _JOINT_ROWS), pitch), signal.dtype)
+    curvature = np.zeros((_padded(size, JOINT_ROWS), pitch), signal.dtype)
     if signal.shape[0] == 1:
         _series_curvature(signal[0], products[0, across - 1 :], whole, curvature)
     else:
@@ -429,20 +387,6 @@ def gram_matrix(signal, taps, products, *, whole=False):
         _image_curvature(corner.ravel(), taps, products, whole, below, beside, curvature)
     _mirror(curvature, size)
     return curvature
-
-
-def descend(curvature, pull, weights, iterations, step, l2, l1):
-    """Take the steps on ``A^T A`` and ``A^T y``; return the weights."""
-    dtype = weights.dtype
-    both = np.zeros((2, curvature.shape[1]), dtype)
-    both[0, : weights.size] = weights.ravel()
-    factors = [dtype.type(factor) for factor in (step, l2, step * l1)]
-    parts = min(curvature.size // _SMALLEST_PARTITION, _MOST_PARTITIONS)
-    if parts < 2:
-        _descend(curvature, pull.ravel(), both, iterations, *factors)
-    else:
-        _descend_shared(curvature, pull.ravel(), both, iterations, *factors, parts)
-    return both[iterations % 2, : weights.size].reshape(weights.shape).copy()
 
 
 def _padded(size, multiple):

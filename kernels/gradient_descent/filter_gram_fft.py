@@ -7,12 +7,8 @@ import numba
 import numpy as np
 from numba import njit, prange
 
-from convgrad.kernels.gradient_descent.filter_gram import (
-    as_image,
-    descend,
-    gram_matrix,
-    gram_workspace,
-)
+from convgrad.kernels.gradient_descent.filter_gram import as_image, gram_matrix, gram_workspace
+from convgrad.kernels.gradient_descent.filter_gram_descent import descend
 from convgrad.kernels.registry import kernel
 from convgrad.kernels.vector import broadcast, lanes_of, load, store, width
 
