@@ -176,5 +176,6 @@ def _fill_channels(images, rows, columns, layout, channels, flat):
 @njit(cache=True, parallel=True)
 def _fill(images, rows, columns, layout, flat):
     """Fill the planes of all images, one a job."""
-    for channel in prange(len(images)):
+    for image in prange(len(images)):
+        channel = np.int64(image)
         _fill_channels(images, rows, columns, layout, (channel, channel + 1), flat)

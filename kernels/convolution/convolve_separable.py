@@ -234,7 +234,7 @@ def _convolve_part(signal, down, across, start, grid, part, result):
 @njit(cache=True, parallel=True)
 def _convolve_shared(signal, down, across, start, grid, result):
     for part in prange(grid[0] * grid[1]):
-        _convolve_part(signal, down, across, start, grid, part, result)
+        _convolve_part(signal, down, across, start, grid, np.int64(part), result)
 
 
 def _grid(shape, sides, itemsize, threads):

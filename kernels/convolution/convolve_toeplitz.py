@@ -167,7 +167,7 @@ def _many_taps(signal, taps, start, part, parts, result):
 def _few_taps_shared(signal, taps, start, parts, result):
     done = np.empty(parts, np.bool_)
     for part in prange(parts):
-        done[part] = _few_taps(signal, taps, start, part, parts, result)
+        done[part] = _few_taps(signal, taps, start, np.int64(part), parts, result)
     return done[0]
 
 

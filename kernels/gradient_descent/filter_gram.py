@@ -178,9 +178,9 @@ def _lagged_products_shared(signal, targets, taps, stripe, run, pulls, products)
 @njit(cache=True)
 def _copy_edges(lines, kept, before, left, right, pitch, wide, sums):
     """Copy the last lines, as far as they are kept, and as many before them, zeros around."""
-    count, others = sums.shape[0], sums.shape[1]
-    _copy(lines, 0, 0, count + 1, pitch, (min(count, lines.shape[0]), kept), left, pitch)
-    _copy(lines, 0, -before, others, wide, lines.shape, right[1:], wide)
+    zero, count, others = np.int64(0), sums.shape[0], sums.shape[1]
+    _copy(lines, zero, zero, count + 1, pitch, (min(count, lines.shape[0]), kept), left, pitch)
+    _copy(lines, zero, -before, others, wide, lines.shape, right[1:], wide)
 
 
 @njit(cache=True)

@@ -94,7 +94,7 @@ def _by_four(work, blocks, side, factors, place):
 @njit(cache=True)
 def _transform(work, radices, factors):
     """Transform in place, so many at a time as a vector has lanes; results come out permuted."""
-    side, blocks, place = work.size // (2 * width(work)), 1, 0
+    side, blocks, place = work.size // (2 * width(work)), np.int64(1), np.int64(0)
     for radix in radices:
         side //= radix
         if radix == 4:

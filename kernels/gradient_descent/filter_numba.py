@@ -108,10 +108,12 @@ def _descend(padded, targets, weights, sides, gradients, iterations, step, l2, t
     parts = len(gradients)
     for _ in range(iterations):
         if parts == 1:
-            _gradient(padded, targets, weights, sides, 0, 1, gradients[0])
+            first, one = np.int64(0), np.int64(1)
+            _gradient(padded, targets, weights, sides, first, one, gradients[0])
         else:
             for part in prange(parts):
-                _gradient(padded, targets, weights, sides, part, parts, gradients[part])
+                number = np.int64(part)
+                _gradient(padded, targets, weights, sides, number, parts, gradients[part])
         _step(weights, gradients, step, l2, threshold)
 
 

@@ -143,6 +143,7 @@ def _series_gradient(signal, targets, weights, tiles, part, parts, gradient):
     """
     lanes = width(signal)
     columns = min(lanes, weights.size)
+    zero, one = np.int64(0), np.int64(1)
     run = tiles * _OUTPUTS * lanes
     before = (weights.size + lanes - 1) // lanes * lanes + _LONE_COLUMNS
     samples = np.empty(before + run, signal.dtype)
@@ -152,8 +153,8 @@ def _series_gradient(signal, targets, weights, tiles, part, parts, gradient):
     gradient[:] = 0
     for block in range(part * blocks // parts, (part + 1) * blocks // parts):
         first = block * run
-        _copy(signal, 0, first - before, 1, before + run, samples, before + run)
-        _copy(targets, 0, first, 1, run, here, run)
+        _copy(signal, zero, first - before, one, before + run, samples, before + run)
+        _copy(targets, zero, first, one, run, here, run)
         for i in range(run):
             here[i] = -here[i]
         _add_predictions(
@@ -171,7 +172,7 @@ def _image_gradient(signal, targets, weights, sides, run, part, parts, gradient)
     """Set ``gradient`` to that of one part of an image, a tile of rows at a time."""
     lanes = width(signal)
     height, across = sides
-    before = across + _LONE_COLUMNS
+    outputs, before = np.int64(_OUTPUTS), across + _LONE_COLUMNS
     length = (run + lanes - 1) // lanes * lanes
     pitch = before + length
     samples = np.empty((height - 1 + _OUTPUTS) * pitch, signal.dtype)
@@ -183,8 +184,8 @@ def _image_gradient(signal, targets, weights, sides, run, part, parts, gradient)
     for block in range(part * blocks // parts, (part + 1) * blocks // parts):
         top, first = block // runs * _OUTPUTS, block % runs * run
         left = top - height + 1, first - before
-        _copy(signal, left[0], left[1], height - 1 + _OUTPUTS, pitch, samples, pitch)
-        _copy(targets, top, first, _OUTPUTS, min(run, signal.shape[1] - first), here, pitch)
+        _copy(signal, left[0], left[1], height - 1 + outputs, pitch, samples, pitch)
+        _copy(targets, top, first, outputs, min(run, signal.shape[1] - first), here, pitch)
         for i in range(_OUTPUTS * pitch):
             here[i] = -here[i]
         seen = (height - 1) * pitch + before
@@ -224,7 +225,8 @@ def _descend_series(signal, targets, weights, tiles, gradients, iterations, step
     parts = len(gradients)
     for _ in range(iterations):
         if parts == 1:
-            _series_gradient(signal, targets, weights, tiles, 0, 1, gradients[0])
+            first, one = np.int64(0), np.int64(1)
+            _series_gradient(signal, targets, weights, tiles, first, one, gradients[0])
         else:
             for part in prange(parts):
                 _series_gradient(
@@ -240,7 +242,8 @@ def _descend_image(
     parts = len(gradients)
     for _ in range(iterations):
         if parts == 1:
-            _image_gradient(signal, targets, weights, sides, run, 0, 1, gradients[0])
+            first, one = np.int64(0), np.int64(1)
+            _image_gradient(signal, targets, weights, sides, run, first, one, gradients[0])
         else:
             for part in prange(parts):
                 _image_gradient(

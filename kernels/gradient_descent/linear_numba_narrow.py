@@ -44,7 +44,7 @@ def _gradient(features, targets, weights, gradient, first, last, tile, but_one):
     lanes = vector.width(features)
     w = vector.load_tile(weights, 0, lanes, lanes, len(tile))
     total = vector.zero_tile(features, lanes, len(tile))
-    residuals = _zeros(4, features)
+    residuals = _zeros(np.int64(4), features)
     before = first
     for due in range(first, last, 4):
         row = min(due, last - 4)
@@ -106,7 +106,9 @@ def descend(features, targets, start, out, iterations, factors, tile, but_one):
     weights = _spread(start, len(tile), features)
     gradient = _zeros(weights.size, features).reshape(1, -1)
     for _ in range(iterations):
-        _gradient(features, targets, weights, gradient[0], 0, len(features), tile, but_one)
+        _gradient(
+            features, targets, weights, gradient[0], np.int64(0), len(features), tile, but_one
+        )
         _step(weights, gradient, size, step, l2, threshold)
     _collect(weights, out)
 

@@ -120,7 +120,7 @@ def descend(features, targets, start, out, iterations, factors, across, tile, pa
     gradients = _zeros(weights.size, features).reshape((1, *weights.shape))
     for _ in range(iterations):
         _gradient(
-            *(features, margin, wanted, weights, gradients[0], 0, 1),
+            *(features, margin, wanted, weights, gradients[0], np.int64(0), np.int64(1)),
             *(across, tile, pairs),
         )
         _step(weights, gradients, step, l2, threshold)
@@ -139,7 +139,7 @@ def descend_parallel(
     for _ in range(iterations):
         for part in prange(parts):
             _gradient(
-                *(features, margin, wanted, weights, gradients[part], part, parts),
+                *(features, margin, wanted, weights, gradients[part], np.int64(part), parts),
                 *(across, tile, pairs),
             )
         _step(weights, gradients, step, l2, threshold)

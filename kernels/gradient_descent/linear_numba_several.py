@@ -32,7 +32,7 @@ def _add_rows(
     loaded: the rows come from memory for the former, and from L1 or L2 for the latter.
     """
     lanes, apart, (many, pitch) = vector.width(rows), rows.shape[1], weights.shape
-    residuals = _zeros(len(pairs), rows)
+    residuals = _zeros(np.int64(len(pairs)), rows)
     for begin in range(first * apart, last * apart, len(tile) * apart):
         for output in range(0, many, len(outputs)):
             start = output * pitch
@@ -148,7 +148,10 @@ def descend(features, targets, start, out, iterations, factors, tile, outputs, p
     weights = _weights(start, outputs)
     gradients = _zeros(weights.size, features).reshape((1, *weights.shape))
     for _ in range(iterations):
-        _gradient(problem, weights, gradients[0], 0, 1, tile, outputs, pairs)
+        _gradient(
+            *(problem, weights, gradients[0], np.int64(0), np.int64(1)),
+            *(tile, outputs, pairs),
+        )
         _step(weights, gradients, size, step, l2, threshold)
     _collect(weights, out)
 
@@ -165,6 +168,9 @@ def descend_parallel(
     gradients = _zeros(parts * weights.size, features).reshape((parts, *weights.shape))
     for _ in range(iterations):
         for part in prange(parts):
-            _gradient(problem, weights, gradients[part], part, parts, tile, outputs, pairs)
+            _gradient(
+                *(problem, weights, gradients[part], np.int64(part), parts),
+                *(tile, outputs, pairs),
+            )
         _step(weights, gradients, size, step, l2, threshold)
     _collect(weights, out)

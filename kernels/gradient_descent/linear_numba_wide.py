@@ -64,7 +64,7 @@ def _gradient(problem, weights, gradient, part, parts, tile):
     features, margin, wanted, shifts, head, run = problem
     size, block = features.shape[1], run * len(tile)
     blocks = (wanted.size - len(margin)) // block - 1
-    residuals = _zeros(len(tile), features)
+    residuals = _zeros(np.int64(len(tile)), features)
     gradient[:] = 0
     low, high = part * blocks // parts * block, (part + 1) * blocks // parts * block
     if high > low:
@@ -174,7 +174,7 @@ def descend(features, targets, start, out, iterations, factors, period, run, til
     weights = _weights(start, shifts, features)
     gradients = _zeros(weights.size, features).reshape((1, *weights.shape))
     for _ in range(iterations):
-        _gradient(problem, weights, gradients[0], 0, 1, tile)
+        _gradient(problem, weights, gradients[0], np.int64(0), np.int64(1), tile)
         _step(weights, gradients, shifts, size, step, l2, threshold)
     _collect(weights, shifts, out)
 
@@ -190,6 +190,6 @@ def descend_parallel(features, targets, start, out, iterations, factors, period,
     gradients = _zeros(parts * weights.size, features).reshape((parts, *weights.shape))
     for _ in range(iterations):
         for part in prange(parts):
-            _gradient(problem, weights, gradients[part], part, parts, tile)
+            _gradient(problem, weights, gradients[part], np.int64(part), parts, tile)
         _step(weights, gradients, shifts, size, step, l2, threshold)
     _collect(weights, shifts, out)
