@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from convgrad.kernels.data import Missing
-from convgrad.kernels.operation import error_ratio
+from convgrad.kernels.operation import error_ratio, largest
 from convgrad.suites.workers import masters
 
 
@@ -70,9 +70,9 @@ class Judgement:
         ratio = error_ratio(output, self.reference, self.bound)
         if ratio > 1:
             return {**wrong(f"error of {ratio:.3g} times the bound"), "error_ratio": ratio}
-        largest = float(np.max(np.abs(self.reference), initial=0)) or 1.0
-        error = float(np.max(np.abs(output - self.reference), initial=0))
-        return {"error_ratio": ratio, "relative_error": error / largest}
+        error = largest(lambda *pair: np.abs(np.subtract(*pair)), output, self.reference)
+        scale = float(max(self.reference.max(), -self.reference.min())) or 1.0
+        return {"error_ratio": ratio, "relative_error": error / scale}
 
 
 def wrong(detail):

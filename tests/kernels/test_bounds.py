@@ -21,6 +21,15 @@ class TestErrorRatio:
         assert error_ratio(output, reference, np.array([1, 0.25, 1])) == 2
         assert error_ratio(output, reference, 0.5) == 1
 
+    @pytest.mark.parametrize("place", [0, 8_191, 8_192, 19_999])
+    @pytest.mark.parametrize("order", ["C", "F"])
+    def test_one_wrong_element_among_many_is_found(self, place, order):
+        reference, output = np.zeros((100, 200)), np.zeros((100, 200), order=order)
+        output.flat[place] = 3
+        assert error_ratio(output, reference, 1.0) == 3
+        assert error_ratio(output, reference, np.full((100, 1), 2.0)) == 1.5
+        assert error_ratio(output[:0], reference[:0], 1.0) == 0
+
     def test_equal_is_right_even_against_zero(self):
         assert error_ratio(np.zeros(3), np.zeros(3), 0.0) == 0
         assert error_ratio(np.full(2, 1e-300), np.zeros(2), 0.0) == math.inf
