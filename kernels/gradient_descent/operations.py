@@ -11,6 +11,9 @@ from convgrad.kernels.operation import Arguments, Cost, Operation, gamma, kind_o
 from convgrad.kernels.registry import register_operation
 from convgrad.kernels.validation import arrays, finite, integer, number, rank, reject
 
+_SMALL_GRAM = 512
+"""Side of a Gram matrix that takes less time than the products of an iteration."""
+
 
 class _Fit(Operation):
     """What both fits share: the objective, its reference, and the bound by the recurrence."""
@@ -150,8 +153,13 @@ class FitLinear(_Fit):
         return reference.linear_model(design)
 
     def curvature(self, design, weights_shape):
-        # The product runs in the design's own precision: a copy in float64 would double the
+        # Products run in the design's own precision: a copy in float64 would double the
         # memory, and a step only has to be below 2/L.
+        if 20 <= min(design.shape) <= _SMALL_GRAM:
+            tall = design if len(design) >= design.shape[1] else design.T
+            gram = (tall.T @ tall).astype(np.float64)
+            if np.isfinite(gram).all():
+                return max(float(np.linalg.eigvalsh(gram)[-1]), 0.0)
         model = reference.linear_model(design)
         return reference.largest_curvature(*model, weights_shape[:1])
 

@@ -145,6 +145,15 @@ def test_the_step_of_a_linear_fit_is_one_over_the_curvature(diabetes, l2):
     assert_same(chosen, given)
 
 
+@pytest.mark.parametrize("shape", [(60, 40), (40, 60), (600, 700)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_step_of_a_linear_fit_of_any_size(shape, dtype):
+    features = np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    steepest = np.linalg.svd(features, compute_uv=False)[0] ** 2
+    bound = kernels.operation("fit_linear").bind(features, features[:, 0], iterations=1)
+    assert bound.options["step"] == pytest.approx(1 / steepest, rel=1e-2)
+
+
 @pytest.mark.parametrize("taps", [7, 40])  # with more than 19 taps the curvature is iterated for
 def test_the_step_of_a_filter_fit_is_one_over_the_curvature(series, taps):
     signal, targets = series
