@@ -61,6 +61,7 @@ def _keep():
     from pyfftw import export_wisdom
 
     if path := _wisdom():
+        _recall()  # what others have found out meanwhile
         path.parent.mkdir(parents=True, exist_ok=True)
         own = path.with_suffix(f".{os.getpid()}")
         own.write_bytes(pickle.dumps(export_wisdom()))
