@@ -48,14 +48,18 @@ class Admission:
             if predicted is not None:
                 facts[name]["predicted_s"] = predicted
 
+    def is_slow(self, kernel, case, threads):
+        """Whether a call is predicted to take too long."""
+        return (self.forecast.seconds(kernel, case, threads) or 0) > self.slowest_call_s
+
     def drop_slow(self, block, contenders, facts):
         """Leave out what is predicted to be slow; returns those that remain."""
-        limit = self.slowest_call_s
         slow = {
             name: kernel
             for name, kernel in contenders.items()
-            if (self.forecast.seconds(kernel, block.case, block.threads) or 0) > limit
+            if self.is_slow(kernel, block.case, block.threads)
         }
+        limit = self.slowest_call_s
         self.skip(block, slow, facts, f"a call would take more than {limit:g} s")
         return {name: kernel for name, kernel in contenders.items() if name not in slow}
 

@@ -1,5 +1,6 @@
 """First calls: every kernel is right at a case, in every process, before any of it is timed."""
 
+from contextlib import suppress
 from functools import partial
 
 from convgrad.results.durable import CannotWrite
@@ -12,8 +13,6 @@ SEED = 0
 _JUDGE = "judge", 0
 _ROTATIONS = 3
 """Times the last-level cache that rotating inputs take, for none to be found in it."""
-_AGAIN_S = 0.05
-"""A call longer than this is not made a second time where only the first one is of interest."""
 _TOLD = ("status", "detail", "error_ratio", "relative_error")
 
 
@@ -35,17 +34,22 @@ class Checks:
         self.ledger = Ledger()
         self.pools = []  # thread pools and BLAS that workers were seen to run
 
-    def try_out(self, kernel, case, threads):
-        """Have a process of its own compile a kernel and call it; returns seconds of a call."""
-        limit = self.machine.available_bytes() // 2
-        try:
-            reply = self.crew.once(kernel, threads, limit, "try_out", case, SEED)
-        except Lost:  # it will be lost again where it counts
-            return None
-        if "second_s" in reply:
-            specialisation = kernel.operation, kernel.name, case.dtype
-            self.ledger.book(specialisation, None, object(), reply, reply["second_s"])
-        return reply.get("second_s")
+    def try_out(self, kernel, cases, threads):
+        """Have a process of its own call a kernel at some cases, for it to compile or to plan.
+
+        Yields
+        ------
+        Case, float
+            And seconds of a second call.
+        """
+        process, limit = object(), self.machine.available_bytes() // 2
+        with suppress(Lost), self.crew.alone(kernel, threads, limit) as ask:
+            for case in cases:  # one that is lost will be lost again where it counts
+                reply = ask("try_out", case, SEED)
+                if "second_s" in reply:
+                    specialisation = kernel.operation, kernel.name, case.dtype
+                    self.ledger.book(specialisation, None, process, reply, reply["second_s"])
+                    yield case, reply["second_s"]
 
     def judge(self, block, contenders):
         """Reference and bounds, from a process of their own that no kernel's work can spoil.
@@ -90,7 +94,7 @@ class Checks:
                 facts[name] |= lost.facts
             ready = [key for key in wanted if "status" not in facts[key[0]]]
             # Side by side: this is where compiling takes its time, and nothing here is a sample.
-            first = partial(self._first_calls, block, judgement, calls)
+            first = partial(self._first_calls, block, judgement)
             replies = side_by_side(first, ready, self.machine.usable_cores())
             for (name, replicate), (fact, reply) in zip(ready, replies):
                 facts[name] |= fact
@@ -110,7 +114,7 @@ class Checks:
         except Lost as reason:
             lost[key[0]] = reason
 
-    def _first_calls(self, block, judgement, calls, key):
+    def _first_calls(self, block, judgement, key):
         """Load a case into a worker and have it checked: facts, and times if it is right."""
         name, replicate = key
         ask = partial(self.crew.ask, key)
@@ -120,11 +124,11 @@ class Checks:
             fact = ask("load", block.case, SEED, rotation, block.call, judgement["inputs"])
             if "status" in fact:
                 return fact, None
-            reply = ask("check", judgement, calls.get(name, 0) < _AGAIN_S)
+            reply = ask("check", judgement, replicate == 0)  # the last results are all looked at
             fact |= {key: value for key, value in reply.items() if key in _TOLD}
             if "status" in fact:
                 return fact, None
-            if not self.ledger.knows(key):
+            if replicate == 0 and not self.ledger.knows(key):
                 self.pools += [pool for pool in ask("pools") if pool not in self.pools]
         except Lost as lost:
             return lost.facts, None

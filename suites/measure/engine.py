@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 
 from convgrad.kernels import Case
+from convgrad.kernels.auto import PLANNERS
 from convgrad.results.schema import AGAINST, SPIN, TWIN
 from convgrad.suites.measure.admission import Admission, kernel_of
 from convgrad.suites.measure.block import Contender, Contest
@@ -18,8 +19,6 @@ from convgrad.suites.workers.process import Lost
 
 OUT_OF_TIME = "the time for this suite was up"
 """Why all kernels of a block are skipped; a resumed run measures such a block."""
-_COMPILED = ("naive", "numba")
-"""Families whose first call at a dtype compiles."""
 _COPIES = 4
 """Arrays that a worker keeps for each that the case counts: inputs, result, and the last ones."""
 
@@ -83,39 +82,56 @@ class Engine:
 
     def roofs(self, threads, dtypes):
         """Measure what this machine can do at most, for each number of threads and dtype."""
+
+        def roof(count, dtype, seconds):
+            return self.crew.once(None, count, None, "roof", dtype, count, seconds)
+
         found = []
         with self.spending("roofs"):
-            for count in threads:
-                for dtype in dtypes:
-                    self.progress(f"roof of {dtype}, {count} threads")
-                    arguments = dtype, count, self.settings.roof_s
-                    found.append(self.crew.once(None, count, None, "roof", *arguments))
+            self.crew.begin(max(threads))
+            self.progress("compiling what measures roofs")
+            side_by_side(partial(roof, max(threads), seconds=0), dtypes, len(dtypes))
+            for count, dtype in product(threads, dtypes):
+                self.progress(f"roof of {dtype}, {count} threads")
+                found.append(roof(count, dtype, self.settings.roof_s))
         return found
 
     def compile(self, blocks):
-        """Have all kernels that compile do so, side by side, and time plain loops at a tiny case.
+        """Have all kernels that compile or plan do so, side by side.
 
-        Compiling takes its time one kernel after the other, while cores idle; nothing here is a
-        sample. And of loops one must know how slow they are before they are called at all.
+        Both take their time one kernel after the other, while cores idle; nothing here is a
+        sample. Code is compiled for sizes of a kind, plans are made for each, so that all cases
+        are tried. Of loops one must know how slow they are before they are called at all: they are
+        tried at a tiny case, and the others too, before those that may be slow.
         """
         jobs = {}
         for block in blocks:
             case = block.case
             tiny = Case.of(case.operation, case.dtype, **case.definition.named_cases["tiny"])
-            facts, contenders = self.admission.admit(block)
+            _, contenders = self.admission.admit(block)
             for kernel in contenders.values():
-                if kernel.family in _COMPILED and kernel.device == "cpu":
-                    jobs.setdefault((kernel, tiny), set()).add(block.threads)
+                if kernel.device != "cpu" or not (_compiles(kernel) or kernel.name in PLANNERS):
+                    continue
+                cases = jobs.setdefault((kernel, case.dtype), {}).setdefault(block.threads, {tiny})
+                if kernel.family != "naive":
+                    cases.add(case)
 
         def try_out(job):
-            kernel, tiny = job
-            self.progress(f"compiling {kernel.operation} {kernel.name}, {tiny.dtype}")
-            seconds = self.checks.try_out(kernel, tiny, max(jobs[job]))
-            for threads in jobs[job] if seconds else ():
-                self.admission.forecast.learn(kernel, tiny, threads, seconds)
+            (kernel, dtype), by_threads = job
+            for threads, cases in sorted(by_threads.items(), reverse=True):
+                title = f"{kernel.operation} {kernel.name}, {dtype}, {threads} threads"
+                self.progress(f"compiling {title}")
+                own = sorted(cases, key=lambda case: case.flops)
+                quick = (c for c in own if not self.admission.is_slow(kernel, c, threads))
+                for case, seconds in self.checks.try_out(kernel, quick, threads):
+                    self.admission.forecast.learn(kernel, case, threads, seconds)
 
         with self.spending("compiling"):
-            side_by_side(try_out, list(jobs), self.machine.usable_cores())
+            for threads in {block.threads for block in blocks}:
+                self.crew.begin(threads)
+            # What compiles for long goes first: no core is to be left with it at the end.
+            queue = sorted(jobs.items(), key=lambda job: job[0][0].family == "naive")
+            side_by_side(try_out, queue, self.machine.usable_cores())
 
     def measure(self, block, deadline, blocks_left):
         """Check and time all kernels of a block.
@@ -227,12 +243,13 @@ class Engine:
             self.progress(f"{_title(block)}: {len(wanting)} kernels, round by round")
             with self.spending("samples"):
                 new = contest.look()
+            yield [sample for sample in new if sample["kernel"] not in contest.lost]
+        with self.spending("last results"):
             for name, p in product(names, processes):
                 if name not in contest.lost:
                     self.checks.verify((name, p), contest.lost)
-            for name in contest.lost.keys() & set(group):
-                facts[name] |= contest.lost[name].facts
-            yield [sample for sample in new if sample["kernel"] not in contest.lost]
+        for name in contest.lost.keys() & set(group):
+            facts[name] |= contest.lost[name].facts
 
     def _weigh(self, block, good, facts):
         """Measure the peak memory of a call, each kernel in a fresh process."""
@@ -285,6 +302,10 @@ class _Spin:
             self.spin()
             self.compiled = True
         return self.spin()
+
+
+def _compiles(kernel):
+    return kernel.family in ("naive", "numba")
 
 
 def _title(block):

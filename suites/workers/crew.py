@@ -1,6 +1,7 @@
 """All processes of a run: zygotes by what they have imported, workers by name and replicate."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 
 from convgrad.results.schema import AGAINST
@@ -72,6 +73,13 @@ class Crew:
             self.workers.pop(key).close()  # it may hold on to all that it has
         return reply
 
+    def begin(self, threads):
+        """Start what workers of `once` and `alone` fork from.
+
+        Needed before these are called by threads: a process ends with the thread that started it.
+        """
+        self._base(("", 0), threads)
+
     def once(self, kernel, threads, memory_bytes, method, *arguments):
         """Have a worker answer that has done nothing before, and nothing after.
 
@@ -79,12 +87,18 @@ class Crew:
         ------
         Lost
         """
-        worker = self._fork(self._zygote(("", 0), kernel, threads), kernel, memory_bytes)
-        reply = worker.ask(self.hang_s, method, *arguments)
-        worker.close()
+        with self.alone(kernel, threads, memory_bytes) as ask:
+            reply = ask(method, *arguments)
         if isinstance(reply, dict) and "status" in reply:
             raise Lost(reply["status"], reply["detail"])
         return reply
+
+    @contextmanager
+    def alone(self, kernel, threads, memory_bytes):
+        """The `ask` of a worker of nobody else's, which ends with the ``with``."""
+        worker = self._fork(self._zygote(("", 0), kernel, threads), kernel, memory_bytes)
+        yield partial(worker.ask, self.hang_s)
+        worker.close()
 
     def dismiss(self):
         """End the workers: the blocks to come belong to other kernels or thread counts."""
