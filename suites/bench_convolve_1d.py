@@ -12,7 +12,8 @@ SUITE = Suite(
     presets={
         "smoke": [Axes(grid(signal=[(10_000,)], taps=[(33,)]))],
         "laptop": [
-            Axes(grid(signal=[(10_000,), (1_000_000,)], taps=TAPS)),
+            Axes(grid(signal=[(100_000,)], taps=TAPS)),
+            Axes(grid(signal=[(10_000,), (1_000_000,)], taps=[(33,)])),
             *both_ways(grid(signal=[(100_000,)], taps=[(33,)])),
             Axes(
                 grid(signal=[(12_000,)], taps=[(31,)], mode=["same"]),
