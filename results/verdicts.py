@@ -43,7 +43,8 @@ def twins(table, timings):
     DataFrame
         For each cell the ``twin_deviation`` of its contest, which is the magnitude of the median
         log ratio of null twin and baseline; and the ``resolution`` of its figure, the 95th
-        percentile of these as a relative difference. Nan where there is no twin.
+        percentile of these as a relative difference, of twins with rounds enough for a verdict.
+        Nan where there is no twin.
     """
     deviations, figures = {}, {}
     for cell in _timed(table):
@@ -51,7 +52,8 @@ def twins(table, timings):
         ratios = log_ratios(twin, timings[_key(cell)])[0] if cell.baseline and twin else ()
         if len(ratios):
             deviations[_contest(cell)] = abs(np.median(ratios))
-            figures.setdefault(_values(cell, FIGURE), []).append(deviations[_contest(cell)])
+            if len(ratios) >= ENOUGH:
+                figures.setdefault(_values(cell, FIGURE), []).append(deviations[_contest(cell)])
     resolutions = {figure: _resolution(known) for figure, known in figures.items()}
     rows = [
         (

@@ -1,5 +1,6 @@
 """Which cells a figure shows: one dtype, thread count, cache mode and call; and what it says."""
 
+from convgrad.results.plots.style import percent
 from convgrad.results.schema import REMARKS
 from convgrad.results.summary import resolution, winners
 
@@ -94,7 +95,7 @@ def caption(view, info, dtype, threads, cache="warm", call="plain", marks=MARKS)
     ]
     told = resolution(view)
     least = (
-        f" Differences below {100 * told:.2g}\u00a0% cannot be told apart here today."
+        f" Differences below {percent(told)} cannot be told apart here today."
         if told == told
         else ""
     )

@@ -78,6 +78,12 @@ def test_the_figure_resolves_what_its_twins_do():
     assert verdicts(table) == ["unresolved"] * 3
 
 
+def test_a_twin_of_few_rounds_says_nothing_about_the_other_cases_of_its_figure():
+    few = summarise([{"numpy": 1.0, TWIN: 1.2, "other": 0.9}], rounds=5)
+    assert np.isnan(resolution(few))
+    assert verdicts(few) == ["unresolved"]
+
+
 def test_among_many_twins_one_may_be_odd_but_counts_in_its_own_block():
     cases = [{"numpy": 1.0, TWIN: 1.0, "other": 0.9} for _ in range(MANY + 1)]
     cases[4][TWIN] = 1.2
