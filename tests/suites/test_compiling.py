@@ -54,4 +54,4 @@ def test_loops_are_tried_at_a_tiny_case_only(tried):
 
 def test_cases_that_may_be_slow_are_not_tried(tried):
     called = tried(("numba_parallel",), 0.05)
-    assert {len(cases) for cases in called.values()} == {2}
+    assert {len(cases) for cases in called.values()} == {1}  # the tiny one
