@@ -1,7 +1,7 @@
 """`conv2d` over published layers, and over filter size, channels and batch, one at a time."""
 
 from convgrad.suites.layers import BATCHES, CHANNELS, FILTER_SIZES, PUBLISHED, RESNET, square
-from convgrad.suites.suite import ALL, Axes, Suite, bench
+from convgrad.suites.suite import ALL, Axes, Suite, bench, both_ways
 
 __all__ = ["SUITE", "bench"]
 
@@ -26,7 +26,7 @@ SUITE = Suite(
             Axes(PUBLISHED),
             Axes([FILTER_SIZES[0], *FILTER_SIZES[1::2]]),
             Axes(BATCHES[1:]),
-            Axes(RESNET[1:2], threads=(1,)),
+            *both_ways(RESNET[1:2]),
         ],
         "thorough": [
             Axes(

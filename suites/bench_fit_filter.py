@@ -1,6 +1,6 @@
 """`fit_filter` over signal and filter size; the blur of a photograph found again."""
 
-from convgrad.suites.suite import ALL, Axes, Suite, bench, grid
+from convgrad.suites.suite import ALL, Axes, Suite, bench, both_ways, grid
 
 __all__ = ["SUITE", "bench"]
 
@@ -15,9 +15,9 @@ SUITE = Suite(
         "laptop": [
             Axes(grid(signal=[(100_000,)], taps=[(9,), (65,), (513,)])),
             Axes(grid(signal=[(256, 256)], taps=[(3, 3), (11, 11)])),
-            Axes(grid(signal=[(100_000,)], taps=[(65,)]), threads=(1,)),
+            *both_ways(grid(signal=[(100_000,)], taps=[(65,)])),
             Axes(PHOTOGRAPH, data="photograph-blur"),
-            Axes(MEMBRANE, data="membrane-smooth"),
+            Axes(MEMBRANE, ("float64",), data="membrane-smooth"),
         ],
         "thorough": [
             Axes(

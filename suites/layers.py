@@ -1,7 +1,7 @@
 """The layers that the suites of `conv2d` and of its gradients share."""
 
 from convgrad import kernels
-from convgrad.suites.suite import ALL, Axes
+from convgrad.suites.suite import ALL, Axes, both_ways
 
 RESNET = [
     kernels.operation("conv2d").named_cases[name]
@@ -37,7 +37,7 @@ GRADIENT_PRESETS = {
     "laptop": [
         Axes(RESNET[::2]),
         Axes(FILTER_SIZES[1:2]),
-        Axes(RESNET[1:2], threads=(1, ALL)),
+        *both_ways(RESNET[1:2]),
     ],
     "thorough": [
         Axes([*PUBLISHED, *FILTER_SIZES, *CHANNELS, *BATCHES], ("float32", "float64"), (1, ALL)),
