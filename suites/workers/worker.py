@@ -241,7 +241,7 @@ class Worker:
     def glance(self):
         """Judge a few elements of the last output; empty if they are right."""
         if self.judgement.probe(self.sign * np.asarray(self.output), self.random) > 1:
-            return wrong("a timed call did not compute its result")
+            return wrong("elements of a result are not what they should be")
         return {}
 
     def verify(self):
