@@ -50,7 +50,7 @@ PRESETS = {
         budget_s=40, cell_s=0.5, slowest_call_s=0.05, processes=1, rounds=6, looks=1, roof_s=0.2
     ),
     "laptop": Settings(
-        budget_s=560, cell_s=0.75, slowest_call_s=0.1, processes=3, rounds=3, looks=4
+        budget_s=545, cell_s=0.75, slowest_call_s=0.1, processes=3, rounds=3, looks=4
     ),
     "thorough": Settings(
         budget_s=6 * 3600, cell_s=20, slowest_call_s=2, processes=5, rounds=6, looks=4
