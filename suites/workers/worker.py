@@ -1,6 +1,7 @@
 """What runs in a worker process: one kernel, the case it is measured at, and nothing else."""
 
 import gc
+import math
 import time
 from contextlib import nullcontext, suppress
 from functools import partial
@@ -72,8 +73,10 @@ class Worker:
         self.odd = list(self.definition.shapes(**dict(case.sizes))[0]).index(self.definition.odd)
         fact = {"workspace_bytes": self.kernel.workspace_bytes(arguments)}
         self.function, self.options = self.kernel.function, arguments.options
+        shape = self.definition.output_shape(*arguments.arrays, **arguments.options)
+        self.result_bytes = math.prod(shape) * self.master.dtype.itemsize
         if "out" in call:
-            self.shape = self.definition.output_shape(*arguments.arrays, **arguments.options)
+            self.shape = shape
         if "prepared" in call:
             fact["prepare_s"] = self.prepare()
         return fact
@@ -103,11 +106,25 @@ class Worker:
             [self.placed(self.master.arrays[i]) for i in self.given] for _ in range(self.copies)
         ]
         self.calls = [(inputs, self.options | self.target()) for inputs in self.sets]
+        self.ballast += self.lead()
         self.sign = 1
 
     def placed(self, array):
         """A copy at an address that chance decides."""
-        return aligned_copy(array, self.random.integers(_PLACES))
+        # All take the same room, so that what is allocated next lies elsewhere relative to them:
+        # loads and stores whose addresses differ by a multiple of 4096 bytes wait for each other.
+        return aligned_copy(array, self.random.integers(_PLACES), _PLACES)
+
+    def lead(self):
+        """Take what a result would fit into, and then a part of the room where it would lie.
+
+        Stores of whole registers take up to 7 % longer where they straddle cache lines, and left
+        alone a process puts its results at the same few addresses for as long as it lives.
+        """
+        most = _PLACES * ALIGNMENT
+        *taken, room = (np.empty(self.result_bytes + more, np.uint8) for more in (0, 0, 0, most))
+        room.resize(self.random.integers(1, most), refcheck=False)  # shrinks where it lies
+        return *taken, room
 
     def target(self):
         """Where the result of a call is to go, as options of the call."""
@@ -267,9 +284,9 @@ class Worker:
         return {"peak_bytes": memory.peak_bytes(self.call)}
 
 
-def aligned_copy(array, line=0):
-    """Copy an array into memory of its own, to the beginning of its so-many-th cache line."""
-    buffer = np.empty(array.nbytes + (line + 1) * ALIGNMENT, np.uint8)
+def aligned_copy(array, line=0, lines=1):
+    """Copy an array into memory of its own, to begin at one of the cache lines that it may."""
+    buffer = np.empty(array.nbytes + lines * ALIGNMENT, np.uint8)
     start = -buffer.ctypes.data % ALIGNMENT + line * ALIGNMENT
     copy = buffer[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
     copy[...] = array

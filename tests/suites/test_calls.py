@@ -1,5 +1,8 @@
 """Rows of calls into given arrays and of calls whose weights are kept."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -58,6 +61,33 @@ def test_a_suite_crosses_calls():
     assert [block.call for block in suite.blocks("smoke", cores=1)] == ["plain", "prepared"]
     assert [block.call for block in suite.blocks("smoke", cores=1, calls=["out"])] == ["out"]
     assert Block(CASE, 1, (), "numpy").key("numpy")["call"] == "plain"
+
+
+PLACES = """
+import sys
+from convgrad.kernels import Case
+from convgrad.suites.certify import planted_timing
+from convgrad.suites.workers import zygote
+from convgrad.suites.workers.judge import judge
+from convgrad.suites.workers.worker import Worker
+
+zygote._keep_freed_memory()
+case = Case.of("convolve", "float64", signal=(100_000,), taps=(3,), mode="valid")
+worker = Worker("convolve", "three_taps")
+worker.load(case, 0)
+worker.check(judge(case, 0, ["direct"], sys.argv[1]))
+places = set()
+for _ in range(40):
+    worker.sample(2)
+    places.add(worker.output.ctypes.data % 4096)
+print(len(places))
+"""
+"""In a process of its own, whose allocator is told what those of workers are."""
+
+
+def test_results_lie_elsewhere_in_every_sample(tmp_path):
+    places = subprocess.check_output([sys.executable, "-c", PLACES, str(tmp_path)])
+    assert int(places) >= 20
 
 
 def test_out_is_given_anew_for_every_sample(overlap_save):
