@@ -37,6 +37,6 @@ def against(samples, cells):
     }
     if not pairs:
         return pd.DataFrame(columns=COLUMNS)
-    found = table[[*KEY, "median_s"]].join(verdicts.judge(table, pairs, timed), how="inner")
+    found = table[[*KEY, "median_s"]].join(verdicts.judge(pairs, timed), how="inner")
     found["against_s"] = [pairs[index][0].median_s for index in found.index]
     return found.sort_values("ratio", kind="stable")[COLUMNS]

@@ -8,24 +8,30 @@ tells; each is then drawn towards that scale, the more so the less they vary. Wh
 alike, a comparison has the degrees of freedom of the whole figure, and where they are as different
 as can be, its own.
 
+What troubles a block troubles all that is compared in it, the more so as all are compared with one
+baseline. So none is taken to be steadier than the comparisons of its block are on the whole.
+
 Source: Smyth, "Linear models and empirical Bayes methods for assessing differential expression"
 (2004), sections 6.2 and 4.
 """
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import digamma, polygamma, stdtr, stdtrit
 
 from convgrad.results.statistics import STOPPING, Comparison, median_interval, process_medians
 
 
-def compare_together(comparisons, confidence=0.95):
+def compare_together(comparisons, blocks, confidence=0.95):
     """Say how far each of some ratios is from 1.
 
     Parameters
     ----------
     comparisons : list of (log_ratios, processes)
         As `statistics.compare` takes them, none of them empty.
+    blocks : list
+        What each was measured in, hashable.
     confidence : float
         Between 0 and 1.
 
@@ -40,7 +46,8 @@ def compare_together(comparisons, confidence=0.95):
     variance, freedom = _shared(
         np.array([group.var(ddof=1) if len(group) > 1 else np.nan for group in groups]), count - 1.0
     )
-    error = np.sqrt(variance / count)
+    typical = pd.Series(variance).groupby(pd.Index(blocks, tupleize_cols=False)).transform("median")
+    error = np.sqrt(np.fmax(variance, typical.to_numpy()) / count)
     with np.errstate(divide="ignore", invalid="ignore"):
         p = np.where(mean == 0, 1, 2 * stdtr(freedom, -np.abs(mean) / error) / STOPPING)
     half = -stdtrit(freedom, STOPPING * (1 - confidence) / 2) * error

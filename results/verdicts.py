@@ -41,9 +41,9 @@ def twins(table, timings):
     Returns
     -------
     DataFrame
-        For each cell the ``twin_deviation`` of its contest, which is the magnitude of the median
-        log ratio of null twin and baseline; and the ``resolution`` of its figure, the 95th
-        percentile of these as a relative difference, of twins with rounds enough for a verdict.
+        For each cell the ``twin_deviation`` of its contest, which is the median log ratio of null
+        twin and baseline; and the ``resolution`` of its figure, the 95th percentile of the
+        magnitudes of these as a relative difference, of twins with rounds enough for a verdict.
         Nan where there is no twin.
     """
     deviations, figures = {}, {}
@@ -51,9 +51,9 @@ def twins(table, timings):
         twin = timings.get(_key(cell._replace(kernel=TWIN)))
         ratios = log_ratios(twin, timings[_key(cell)])[0] if cell.baseline and twin else ()
         if len(ratios):
-            deviations[_contest(cell)] = abs(np.median(ratios))
+            deviations[_contest(cell)] = off = np.median(ratios)
             if len(ratios) >= ENOUGH:
-                figures.setdefault(_values(cell, FIGURE), []).append(deviations[_contest(cell)])
+                figures.setdefault(_values(cell, FIGURE), []).append(abs(off))
     resolutions = {figure: _resolution(known) for figure, known in figures.items()}
     rows = [
         (
@@ -90,7 +90,7 @@ def against_baseline(table, timings):
         if _contest(cell) in bases and not cell.baseline
     }
     names = {"ratio": "speedup", "low": "speedup_low", "high": "speedup_high"}
-    return judge(table, pairs, timings).rename(columns=names)
+    return judge(pairs, timings).rename(columns=names)
 
 
 def against_runner_up(table, ranked, timings):
@@ -116,7 +116,7 @@ def against_runner_up(table, ranked, timings):
         contests.setdefault(_contest(cell), []).append(cell)
     pairs = {rivals[0].Index: rivals[1::-1] for rivals in contests.values() if len(rivals) > 1}
     names = {"ratio": "lead", "low": "lead_low", "high": "lead_high", "verdict": "lead_verdict"}
-    return judge(table, pairs, timings).drop(columns="p_adjusted").rename(columns=names)
+    return judge(pairs, timings).drop(columns="p_adjusted").rename(columns=names)
 
 
 def verdict(comparison, rounds, p_adjusted, resolution=np.nan, twin_deviation=np.nan):
@@ -137,28 +137,30 @@ def verdict(comparison, rounds, p_adjusted, resolution=np.nan, twin_deviation=np
     str
         One of `schema.VERDICTS`. "same" says that the interval lies within `SAME` both ways, where
         twins do too; "faster" and "slower" that the ratio is not 1, by p value and interval, and
-        further from 1 than the twins of the figure and the twin of the block.
+        further from 1 than the twins of the figure. The baseline was measured twice, as itself and
+        as its twin: from both, the kernel is further than they are from each other.
     """
     ratio, low, high, _ = comparison
     if rounds < ENOUGH:
         return "unresolved"  # no interval of so few rounds reaches 95 %
     if low >= 1 / SAME and high <= SAME and not resolution > SAME - 1:
         return "same"
-    unrest = np.nanmax((0.0, np.log1p(resolution), twin_deviation))
-    if p_adjusted <= ALPHA and not low <= 1 <= high and abs(np.log(ratio)) > unrest:
+    off, apart = np.log(ratio), np.nan_to_num(twin_deviation)
+    nearer = min(abs(off), np.sign(off) * (off + apart))
+    unrest = np.nanmax((np.log1p(resolution), abs(apart)))
+    if p_adjusted <= ALPHA and not low <= 1 <= high and nearer > unrest:
         return "faster" if ratio > 1 else "slower"
     return "unresolved"
 
 
-def judge(table, pairs, timings):
+def judge(pairs, timings):
     """Compare pairs of cells.
 
     Parameters
     ----------
-    table : DataFrame
-        Cells with what `twins` says.
     pairs : dict
-        (other, judged), two rows as named tuples, by the index of the judged one.
+        (other, judged), two rows as named tuples with what `twins` says, by the index of the
+        judged one.
     timings : dict
         `timings.Timings` by key.
 
@@ -176,20 +178,20 @@ def judge(table, pairs, timings):
             figures.setdefault(_values(judged, FIGURE), []).append(index)
     adjusted = {}
     for indices in figures.values():
-        comparisons |= zip(indices, compare_together([paired[index] for index in indices]))
+        blocks = [_contest(pairs[index][1]) for index in indices]
+        together = compare_together([paired[index] for index in indices], blocks)
+        comparisons |= zip(indices, together)
         adjusted |= zip(indices, holm([comparisons[index].p for index in indices]))
     rows = pd.DataFrame.from_dict(comparisons, orient="index", columns=Comparison._fields)
     rows["p_adjusted"] = pd.Series(adjusted, dtype=float)
-    unrest = table[["resolution", "twin_deviation"]]
-    rows["verdict"] = pd.Series(
-        {
-            index: verdict(
-                comparison, len(paired[index][0]), adjusted.get(index, np.nan), *unrest.loc[index]
-            )
-            for index, comparison in comparisons.items()
-        },
-        dtype=str,
-    )
+    said = {}
+    for index, comparison in comparisons.items():
+        other, judged = pairs[index]
+        # on which side of the baseline its twin lies matters to who is compared with the baseline
+        twin = judged.twin_deviation if other.baseline else abs(judged.twin_deviation)
+        evidence = len(paired[index][0]), adjusted.get(index, np.nan), judged.resolution, twin
+        said[index] = verdict(comparison, *evidence)
+    rows["verdict"] = pd.Series(said, dtype=str)
     return rows.drop(columns="p")
 
 

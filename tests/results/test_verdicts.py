@@ -60,6 +60,9 @@ def test_verdicts(factor, spread, rounds, said):
         ({"resolution": 0.11}, "unresolved"),
         ({"resolution": 0.09}, "faster"),
         ({"twin_deviation": np.log(1.11)}, "unresolved"),
+        ({"twin_deviation": np.log(1.06)}, "faster"),
+        ({"twin_deviation": -np.log(1.06)}, "unresolved"),
+        ({"twin_deviation": -np.log(1.04)}, "faster"),
         ({"comparison": Comparison(1.1, 0.99, 1.2, 0.01)}, "unresolved"),
         ({"comparison": Comparison(0.9, 0.85, 0.95, 0.01)}, "slower"),
         ({"comparison": Comparison(1.01, 1.005, 1.015, 0.01)}, "same"),
@@ -92,6 +95,12 @@ def test_among_many_twins_one_may_be_odd_but_counts_in_its_own_block():
     told = verdicts(table)
     assert told.pop(4) == "unresolved"
     assert set(told) == {"faster"}
+
+
+def test_a_twin_as_fast_as_the_kernel_says_that_the_baseline_was_unlucky():
+    cases = [{"numpy": 1.0, TWIN: twin, "other": 0.8} for twin in (0.85, 1 / 0.85)]
+    cases += [{"numpy": 1.0, TWIN: 1.0, "other": 0.8} for _ in range(MANY)]
+    assert verdicts(summarise(cases))[:3] == ["unresolved", "faster", "faster"]
 
 
 def test_without_twins_nothing_is_known_of_the_resolution():
