@@ -234,7 +234,7 @@ class Session:
             if self.checking:
                 found, samples = self.engine.check(block), []
             else:
-                found, samples = self.engine.measure(block, *self._time_for(suite))
+                found, samples = self.engine.measure(block, *self._time_for(suite, block))
         except CannotWrite as error:  # no cell to come could be kept either
             self.given_up = True
             pytest.exit(str(error), pytest.ExitCode.INTERNAL_ERROR)
@@ -244,22 +244,20 @@ class Session:
             before = self.cells[key][1] if key in self.cells else []
             self.cells[key] = fact, before + seconds.get(key, [])
 
-    def _time_for(self, suite):
-        """Deadline of a suite, and how many of its blocks have yet to be measured.
+    def _time_for(self, suite, block):
+        """Deadline of a suite, and the part of the time until then that a block of it may take.
 
-        Each suite gets time by the number of its blocks, and what earlier ones left over: where
-        time is short, the largest cases of every suite are left out, not the last suites.
+        Time is given by the number of cells, and each suite gets what earlier ones left over:
+        where time is short, the largest cases of every suite are left out, not the last suites.
         """
-        waiting = [
-            self.suite_of[declared]
-            for declared, block in self.blocks.items()
-            if self._missing(block)
-        ]
-        own = waiting.count(suite)
+        waiting = collections.Counter()
+        for declared, own in self.blocks.items():
+            waiting[self.suite_of[declared]] += len(self._missing(own))
         if suite not in self.deadlines:
             now = time.monotonic()
-            self.deadlines[suite] = now + (self.engine.deadline - now) * own / len(waiting)
-        return self.deadlines[suite], own
+            part = waiting[suite] / waiting.total()
+            self.deadlines[suite] = now + (self.engine.deadline - now) * part
+        return self.deadlines[suite], len(self._missing(block)) / waiting[suite]
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session, exitstatus):

@@ -133,7 +133,7 @@ class Engine:
             queue = sorted(jobs.items(), key=lambda job: job[0][0].family == "naive")
             side_by_side(try_out, queue, self.machine.usable_cores())
 
-    def measure(self, block, deadline, blocks_left):
+    def measure(self, block, deadline, part):
         """Check and time all kernels of a block.
 
         Parameters
@@ -141,8 +141,8 @@ class Engine:
         block : Block
         deadline : float
             Time on the clock by which the block and those after it should be done.
-        blocks_left : int
-            How many these are, this one included: it may take its share of the time.
+        part : float
+            Of the time until then, how much it may take for itself.
 
         Returns
         -------
@@ -152,7 +152,7 @@ class Engine:
             Rows of `convgrad.results.schema.SAMPLE_COLUMNS`, evidence among them.
         """
         start, ticks = self.clock(), np.array(self.machine.steal_ticks())
-        share = start + max(deadline - start, 0) / blocks_left
+        share = start + max(deadline - start, 0) * part
         facts, contenders = self._admit(block)
         if start > deadline:
             self.admission.skip(block, contenders, facts, OUT_OF_TIME)
