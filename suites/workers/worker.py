@@ -24,8 +24,6 @@ _BALLAST = 1024, 9216, 64
 _SHORTEST_S, _LONG_S, _ENOUGH = 2e-5, 0.05, 4
 """Where calls are paced: calls timed together last as long; so many times are enough, or fewer
 after so many seconds."""
-_TICK_S, _PAUSE_S, _PAUSES = 1e-3, 0.02, 3
-"""A tick of the system's clock at its finest; pauses in which threads find cores of their own."""
 KEPT_BYTES = 32 * 2**20
 """Inputs above this are laid out anew only every few rounds: the copy costs more than a sample."""
 
@@ -206,7 +204,8 @@ class Worker:
         kept = None if self.large else (self.sets, self.calls, self.output)
         self.output = None
         self.lay_out()
-        self.call()
+        with environment.apart():
+            self.call()
         self.flip()
         function, calls = self.function, cycle(self.calls)
         gc.disable()
@@ -226,22 +225,10 @@ class Worker:
         return self.glance() or (wall, cpu, bool(compiled.buffer))
 
     def pace(self, seconds):
-        """Seconds of a call in a quiet moment, unchecked: the first quartile of some calls.
-
-        Threads that woke up on one core may stay there while they are busy, and hand over to each
-        other at ticks of the clock: calls last milliseconds, whatever they compute. Only a pause
-        parts them, so that calls as long as that are tried again after one.
-        """
+        """Seconds of a call, unchecked: the first quartile of some calls."""
         self.lay_out()
-        self.call()
-        best = self._burst(seconds)
-        for _ in range(_PAUSES):
-            if _TICK_S < best < _LONG_S:
-                time.sleep(_PAUSE_S)
-                best = min(best, self._burst(seconds))
-        return best
-
-    def _burst(self, seconds):
+        with environment.apart():
+            self.call()
         inputs, options = self.calls[-1]
         times, loops, begin = [], 1, time.perf_counter()
         while True:

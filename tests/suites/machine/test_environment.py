@@ -1,4 +1,5 @@
 import os
+import threading
 
 import pytest
 
@@ -136,3 +137,29 @@ def test_no_limit_is_no_limit(system):
         },
     )
     assert environment.available_bytes() > 0
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no cores to choose here")
+def test_busy_threads_are_put_on_cores_of_their_own_and_let_go():
+    before, working, done = os.sched_getaffinity(0), threading.Event(), threading.Event()
+
+    def work():
+        sum(range(3_000_000))
+        working.set()
+        done.wait()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    working.wait()
+    try:
+        with environment.apart():
+            own, its = os.sched_getaffinity(0), os.sched_getaffinity(worker.native_id)
+        after = os.sched_getaffinity(0), os.sched_getaffinity(worker.native_id)
+    finally:
+        done.set()
+        worker.join()
+    assert after == (before, before)
+    if len(before) > 1:
+        assert len(own) == len(its) == 1
+    if len(before) > 1 and threading.active_count() == 1:
+        assert own != its
