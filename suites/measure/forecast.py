@@ -13,11 +13,12 @@ class Forecast:
     """Times by amount of work, for each kernel, number of threads and dtype."""
 
     def __init__(self):
-        self._known = defaultdict(list)
+        self._known = defaultdict(dict)
 
     def learn(self, kernel, case, threads, seconds):
-        """Remember the measured seconds of one call."""
-        self._known[_key(kernel, case, threads)].append((_work(kernel, case), seconds))
+        """Remember the seconds of one call; the shortest counts, as trials are disturbed."""
+        known, work = self._known[_key(kernel, case, threads)], _work(kernel, case)
+        known[work] = min(seconds, known.get(work, seconds))
 
     def seconds(self, kernel, case, threads):
         """Predict the seconds of one call from the nearest smaller case that was measured.
@@ -31,7 +32,7 @@ class Forecast:
         trusted = TRUSTED_NAIVE_S if kernel.family == "naive" else TRUSTED_S
         known = [
             (amount, seconds)
-            for amount, seconds in self._known[_key(kernel, case, threads)]
+            for amount, seconds in self._known[_key(kernel, case, threads)].items()
             if amount <= work and seconds >= trusted
         ]
         if not known:

@@ -37,6 +37,13 @@ def test_nearest_smaller_case_counts():
     assert forecast.seconds(DIRECT, case(1_000_000, 20), 2) == pytest.approx(4.0)
 
 
+def test_a_trial_that_was_disturbed_counts_no_longer_once_it_is_measured():
+    forecast = Forecast()
+    forecast.learn(DIRECT, case(100_000, 10), 2, 0.5)
+    forecast.learn(DIRECT, case(100_000, 10), 2, 0.01)
+    assert forecast.seconds(DIRECT, case(100_000, 100), 2) == pytest.approx(0.1, rel=1e-6)
+
+
 def test_short_calls_and_larger_cases_say_nothing():
     forecast = Forecast()
     forecast.learn(DIRECT, case(1000, 3), 2, 1e-5)
