@@ -24,19 +24,20 @@ _FILTER = partial(Case.of, "convolve", "float64", taps=(3,), mode="valid")
 def layout(budget):
     """Spread of the medians of eight processes that run one kernel, over sizes and threads.
 
-    Luck with addresses is dealt with every sample, so that many short ones are taken. Processes
-    take turns, and each time is taken relative to its round, as in a verdict: a machine that is
-    slower for some seconds is so to all of them.
+    Luck with addresses is dealt with every sample, so that many short ones are taken, though of
+    several calls each: a process that fits two into one where others fit one is another matter.
+    Processes take turns, and each time is taken relative to its round, as in a verdict: a machine
+    that is slower for some seconds is so to all of them.
     """
     processes = 3 if budget.quick else 8
-    settings = replace(harness.PATIENT, processes=processes, looks=1, sample_s=0.001)
+    settings = replace(harness.PATIENT, processes=processes, looks=1, sample_s=0.005)
     sizes = {"16 kB": 2_000, "128 kB": 16_000, "1 MB": 125_000, "16 MB": 2_000_000}
     spreads = {}
     for threads in sorted({1, min(2, environment.usable_cores())}):
         name = "three_taps" if threads == 1 else "three_taps_by_all"
         with harness.engine(budget, settings, _PLANTED) as engine:
             for size, length in sizes.items():
-                rounds = 10 if budget.quick else 160
+                rounds = 10 if budget.quick else 100
                 engine.settings = replace(settings, rounds=rounds)
                 block = Block(_FILTER(signal=(length,)), threads, (name,), name)
                 times = np.array(harness.seconds(harness.timed(engine, block), name))
