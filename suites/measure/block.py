@@ -224,3 +224,20 @@ class Contender:
         if compiled:
             raise Lost("wrong", "compiles anew in every call: a time of it is the compiler's")
         raise Lost("timed out", f"cannot be timed: {self.loops} calls took {wall} ns on this clock")
+
+
+class Spin:
+    """The spin probe as a contender: a fixed piece of work, sampled as it is."""
+
+    loops = 1
+
+    def __init__(self, spin, settings):
+        self.spin, self.compiled = spin, False
+        self.rounds = settings.rounds * settings.looks
+
+    def sample(self):
+        """Sample it; its first time would be Numba's, not the machine's."""
+        if not self.compiled:
+            self.spin()
+            self.compiled = True
+        return self.spin()

@@ -11,7 +11,7 @@ from convgrad.kernels import Case
 from convgrad.kernels.auto import PLANNERS
 from convgrad.results.schema import AGAINST, SPIN, TWIN
 from convgrad.suites.measure.admission import Admission, kernel_of
-from convgrad.suites.measure.block import Contender, Contest
+from convgrad.suites.measure.block import Contender, Contest, Spin
 from convgrad.suites.measure.checks import SEED, Checks
 from convgrad.suites.workers import memory
 from convgrad.suites.workers.crew import side_by_side
@@ -227,7 +227,7 @@ class Engine:
         names = [*group, *(name for name in calls if name == TWIN)]
         processes = range(self.settings.processes)
         self.crew.summon({(SPIN, 0): None}, block.threads, None)
-        spin = _Spin(partial(self.crew.ask, (SPIN, 0), "spin"), self.settings)
+        spin = Spin(partial(self.crew.ask, (SPIN, 0), "spin"), self.settings)
         teams = [
             {
                 name: Contender(partial(self.crew.ask, (name, p)), calls[name], self.settings)
@@ -285,23 +285,6 @@ class Engine:
             lines.append({**block.key(name), **new, **fact})
         written |= set(facts)
         self.run.append(samples, lines + self.checks.ledger.lines())
-
-
-class _Spin:
-    """The spin probe as a contender: a fixed piece of work, sampled as it is."""
-
-    loops = 1
-
-    def __init__(self, spin, settings):
-        self.spin, self.compiled = spin, False
-        self.rounds = settings.rounds * settings.looks
-
-    def sample(self):
-        """Sample it; its first time would be Numba's, not the machine's."""
-        if not self.compiled:
-            self.spin()
-            self.compiled = True
-        return self.spin()
 
 
 def _compiles(kernel):
