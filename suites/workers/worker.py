@@ -104,7 +104,8 @@ class Worker:
             [self.placed(self.master.arrays[i]) for i in self.given] for _ in range(self.copies)
         ]
         self.calls = [(inputs, self.options | self.target()) for inputs in self.sets]
-        self.ballast += self.lead()
+        if self.result_bytes <= KEPT_BYTES:  # larger ones get pages of their own anyway
+            self.ballast += self.lead()
         self.sign = 1
 
     def placed(self, array):
@@ -116,8 +117,8 @@ class Worker:
     def lead(self):
         """Take what a result would fit into, and then a part of the room where it would lie.
 
-        Stores of whole registers take up to 7 % longer where they straddle cache lines, and left
-        alone a process puts its results at the same few addresses for as long as it lives.
+        Stores of whole registers take longer where they straddle cache lines, and left alone a
+        process puts its results at the same few addresses for as long as it lives.
         """
         most = _PLACES * ALIGNMENT
         *taken, room = (np.empty(self.result_bytes + more, np.uint8) for more in (0, 0, 0, most))
