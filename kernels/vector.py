@@ -224,6 +224,21 @@ def broadcast(typing, scalar, lanes):
 
 
 @intrinsic(prefer_literal=True)
+def spread(typing, vector, lanes):
+    """``spread(vector, lanes)``: a tile; in every lane of its vector i is lane i of ``vector``."""
+    kind = Vector(vector.dtype, lanes.literal_value)
+    tile = types.UniTuple(kind, vector.lanes)
+
+    def emit(context, builder, signature, arguments):
+        def one(i):
+            return _pick(builder, arguments[0], arguments[0], [i] * kind.lanes)
+
+        return _collect(context, builder, tile, one)
+
+    return tile(vector, lanes), emit
+
+
+@intrinsic(prefer_literal=True)
 def multiply_add(typing, left, right, total):
     """``multiply_add(left, right, total)``: ``left * right + total``, fused where there is such."""
 
@@ -508,6 +523,39 @@ def _not_unrolled(module):
 
 
 @intrinsic(prefer_literal=True)
+def load_rows(typing, array, index, pitch, lanes, rows, columns, count):
+    """``load_rows(array, index, pitch, lanes, rows, columns, count)``: a tile of rows.
+
+    Row i is ``columns`` (constant, as ``rows``) vectors side by side from ``index + i * pitch`` on,
+    of whose lanes the first ``count`` are loaded; the others are 0, and no memory is touched there.
+    """
+    kind = Vector(array.dtype, lanes.literal_value)
+    across = columns.literal_value
+    tile = types.UniTuple(kind, rows.literal_value * across)
+
+    def emit(context, builder, signature, arguments):
+        count = arguments[6]
+        value = context.get_value_type(kind)
+        name = f"llvm.masked.load.{_suffix(kind)}.p0"
+        align, none = ir.IntType(32)(_element_bytes(context, kind)), ir.Constant(value, None)
+        shares = [count.type(j * kind.lanes) for j in range(across)]
+        masks = [
+            _first_lanes(context, builder, kind, builder.sub(count, share)) for share in shares
+        ]
+
+        def one(n):
+            address = _nth(context, builder, array, arguments, n // across)
+            address = builder.gep(address, [shares[n % across]])
+            pointer = _vector_pointer(builder, context, kind, address)
+            return _intrinsic(builder, name, value, pointer, align, masks[n % across], none)
+
+        return _collect(context, builder, tile, one)
+
+    integer = types.intp
+    return tile(array, integer, integer, lanes, rows, columns, integer), emit
+
+
+@intrinsic(prefer_literal=True)
 def store_rows(typing, array, index, pitch, tile, columns, count):
     """``store_rows(array, index, pitch, tile, columns, count)``: write ``count`` rows of a tile.
 
@@ -575,6 +623,57 @@ def add_product(typing, tile, left, right):
         return result
 
     return tile(tile, left, right), emit
+
+
+@intrinsic
+def multiply_rows(typing, left, right):
+    """``multiply_rows(left, right)``: sums of the products of each row of ``left`` with ``right``.
+
+    Rows are as long as ``right``; every other product goes into a sum of its own first, so that
+    a row waits for half as many.
+    """
+    columns = right.count
+    tile = types.UniTuple(left.dtype, left.count // columns)
+
+    def emit(context, builder, signature, arguments):
+        def one(i):
+            sums = []
+            for j in range(columns):
+                pair = (
+                    builder.extract_value(arguments[0], i * columns + j),
+                    builder.extract_value(arguments[1], j),
+                )
+                if j < 2:
+                    sums.append(_contract(builder, "fmul", *pair))
+                else:
+                    sums[j % 2] = _fused(context, builder, left.dtype, *pair, sums[j % 2])
+            return builder.fadd(*sums) if len(sums) == 2 else sums[0]
+
+        return _collect(context, builder, tile, one)
+
+    return tile(left, right), emit
+
+
+@intrinsic
+def add_scaled_rows(typing, tile, scales, rows):
+    """``add_scaled_rows(tile, scales, rows)``: add ``scales[i]`` times row i, one after the other.
+
+    For a tile that stays in registers; rows are as long as it is.
+    """
+
+    def emit(context, builder, signature, arguments):
+        result, *factors = arguments
+        for n in range(rows.count):
+            i, j = divmod(n, tile.count)
+            value = _fused(
+                *(context, builder, tile.dtype),
+                *(builder.extract_value(factors[0], i), builder.extract_value(factors[1], n)),
+                builder.extract_value(result, j),
+            )
+            result = builder.insert_value(result, value, j)
+        return result
+
+    return tile(tile, scales, rows), emit
 
 
 @intrinsic

@@ -57,6 +57,9 @@ def run(
     cache: Annotated[Many, typer.Option(help="warm or cold.")] = None,
     call: Annotated[Many, typer.Option(help="plain, out, prepared or 'prepared out'.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of suites whose sizes are drawn.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="How long to measure, instead of the preset's time.")
+    ] = None,
     import_: Annotated[Many, typer.Option("--import", help="A module with kernels.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Measure what is missing there.")] = None,
@@ -92,6 +95,7 @@ def run(
         options = _as_before(resume, options)
     arguments = _suite_files(options.pop("suites")) + [f"--preset={options.pop('preset')}"]
     arguments += ["--keep-environment"] * options.pop("keep_environment")
+    arguments += [f"--minutes={minutes}"] if minutes is not None else []
     for name in ("against", "seed"):
         if (value := options.pop(name, None)) is not None:
             arguments.append(f"--{name}={value}")

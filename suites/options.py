@@ -1,6 +1,7 @@
 """pytest options of convgrad: what selects blocks and kernels, and where the run goes."""
 
 import importlib
+import math
 import sys
 import time
 
@@ -49,6 +50,7 @@ def add(parser):
         type=int,
         help="of suites whose sizes are drawn; new unless given",
     )
+    group.addoption("--minutes", type=float, help="how long to measure, instead of the preset's")
 
 
 def check(config):
@@ -59,6 +61,8 @@ def check(config):
     pytest.UsageError
     """
     _refuse_what_spoils_timing(config)
+    if (minutes := config.option.minutes) is not None and not 0 < minutes < math.inf:
+        raise pytest.UsageError(f"--minutes: got {minutes}, expected a positive number")
     if config.option.seed is None:
         config.option.seed = int(time.time())
     _import_modules(config.getoption("import"))

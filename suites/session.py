@@ -50,6 +50,8 @@ class Session:
         option = config.getoption
         self.checking = option("benchmark_disable") and not option("benchmark_enable")
         self.settings = PRESETS[option("preset")]
+        if minutes := option("minutes"):
+            self.settings = dataclasses.replace(self.settings, budget_s=60 * minutes)
         self.blocks, self.cells, self.suite_of, self.deadlines = {}, {}, {}, {}
         self.engine = self.run = self.folder = self.crew = self.scratch = None
         self.taken_out, self.given_up, self.aims = {}, False, []

@@ -45,14 +45,17 @@ def _runs(samples, size, itemsize):
 def _plan(samples, size, count, itemsize):
     """(module, its tiles' lengths, period and run of rows where it has such, parts)."""
     lanes = vector.register_bytes() // itemsize
-    if count == 1 and lanes <= size <= linear_numba_narrow.MOST * lanes and samples >= 4:
-        vectors = max(-(-size // lanes), 2)
-        return linear_numba_narrow, (vectors, vectors - 1), (), _parts(samples, size, 1, 4)
-    if count == 1 and size > linear_numba_narrow.MOST * lanes:
+    vectors, narrow = -(-size // lanes), linear_numba_narrow.ROWS
+    if count == 1 and vectors <= len(narrow) and samples >= narrow[vectors - 1]:
+        rows = narrow[vectors - 1]
+        width = lanes if vectors > 1 else min(max(1 << (size - 1).bit_length(), 4), lanes)
+        parts = _parts(samples, max(size, rows), 1, rows)
+        return linear_numba_narrow, (width, vectors, rows), (), parts
+    if count == 1 and vectors > len(narrow):
         rows = linear_numba_wide.ROWS
         runs = _runs(samples, size, itemsize)
         return linear_numba_wide, (rows,), runs, _parts(samples, size, 1, runs[1] * rows)
-    if count < lanes // 2 and size >= 4 * lanes:
+    if count < lanes // 2 and vectors >= 4:
         outputs = -(-count // -(-count // 4))
         rows = linear_numba_several.ROWS[outputs - 1]
         tile = rows, outputs, rows * outputs
@@ -75,8 +78,9 @@ def _workspace(features, targets, *, weights, **_):
         count = -(-count // tile[1]) * tile[1]
     if module is linear_numba_wide:
         rows = min(samples, (runs[1] + 1) * rows + 1) + rows
+    copied = samples if module in (linear_numba_wide, linear_numba_several) else 0
     arrays = (1 + parts) * ((runs[0] if runs else 1) * count * pitch + _LINE)
-    return (arrays + (samples + 2 * rows) * count + rows * (pitch + 1)) * features.itemsize
+    return (arrays + (copied + 2 * rows) * count + rows * (pitch + 1)) * features.itemsize
 
 
 def _usable(array):
@@ -91,8 +95,9 @@ def numba_fused(features, targets, *, iterations, step, l2, l1, weights, out=Non
     A fixed number of parts of the rows has a gradient each, summed in order, so that no result
     depends on threads. Files beside this one have the loops:
 
-    - one output, one row in four registers or less (eight of 512 bits): weights and gradient stay
-      in registers, rows end with a vector that overlaps the one before (``linear_numba_narrow``).
+    - one output, one row in four registers or less (eight of 512 bits): weights, gradient and some
+      rows stay in registers, and each row is loaded once; the last vector of a row is masked
+      (``linear_numba_narrow``).
     - one output, more features: four rows meet the weights while the four before them, in L1,
       meet the gradient, 1.25 loads a vector and product (eight rows with 512 bits, 1.1). Rows that
       begin at the same place of a cache line go together, and weights are shifted to where whole
@@ -113,7 +118,7 @@ def numba_fused(features, targets, *, iterations, step, l2, l1, weights, out=Non
     samples, size = features.shape
     count = weights.size // size
     module, tile, runs, parts = _plan(samples, size, count, features.itemsize)
-    columns = () if module in (linear_numba_narrow, linear_numba_wide) else (count,)
+    columns = (count,) if module in (linear_numba_several, linear_numba_outputs) else ()
     arguments = (
         _usable(features),
         _usable(targets).reshape(samples, *columns),

@@ -19,14 +19,16 @@ def _zeros(size, array):
 
 
 @njit(cache=True)
-def _add_rows(rows, first, last, residuals, place, weights, gradient, across, tile, pairs):
+def _add_rows(rows, first, last, targets, begin, weights, gradient, across, tile, pairs):
     """Add to the gradient what the rows from ``first`` to ``last``, in whole tiles, contribute.
 
-    ``residuals`` start as the targets times -1, from ``place`` on, and stay in registers.
+    Residuals start as the targets, of the outputs from ``begin`` on, and stay in registers.
     """
-    size, lanes, pitch = rows.shape[1], vector.width(rows), weights.shape[1]
+    (size, pitch), lanes, many = weights.shape, vector.width(rows), targets.shape[1]
     for row in range(first, last, len(tile)):
-        sums = vector.load_tile(residuals, place, lanes, lanes, len(pairs))
+        sums = vector.load_rows(
+            *(targets, row * many + begin, many, lanes, len(tile), len(across), many - begin)
+        )
         for j in range(size):
             x = vector.broadcast_tile(rows, row * size + j, size, lanes, len(tile))
             w = vector.load_tile(weights, j * pitch, lanes, lanes, len(across))
@@ -36,50 +38,49 @@ def _add_rows(rows, first, last, residuals, place, weights, gradient, across, ti
             x = vector.broadcast_tile(rows, row * size + j, size, lanes, len(tile))
             total = vector.load_tile(gradient, j * pitch, lanes, lanes, len(across))
             vector.store_tile(gradient, j * pitch, lanes, vector.add_product(total, x, sums))
-        place += len(tile) * pitch
 
 
 @njit(cache=True)
-def _gradient(features, margin, wanted, weights, gradient, part, parts, across, tile, pairs):
-    """Set ``gradient`` to ``X^T (X w - y)`` of one part of the rows, the last with the margin."""
+def _gradient(features, targets, margin, weights, gradient, part, parts, across, tile, pairs):
+    """Set ``gradient`` to ``X^T (X w + y)`` of one part of the rows, the last with the margin."""
     together = len(tile)
     groups, pitch = len(features) // together, weights.shape[2]
     gradient[:] = 0
     low, high = part * groups // parts * together, (part + 1) * groups // parts * together
     for group in range(len(weights)):
-        w, total, y = weights[group], gradient[group], wanted[group]
-        _add_rows(features, low, high, y, low * pitch, w, total, across, tile, pairs)
+        w, total, begin = weights[group], gradient[group], group * pitch
+        _add_rows(features, low, high, targets, begin, w, total, across, tile, pairs)
         if part == parts - 1:
-            place = groups * together * pitch
-            _add_rows(margin, 0, len(margin), y, place, w, total, across, tile, pairs)
+            rest, wanted = margin
+            _add_rows(rest, 0, len(rest), wanted, begin, w, total, across, tile, pairs)
 
 
 @njit(cache=True)
-def _spread(array, rows, groups, pitch, sign, features):
-    """Columns of an array in groups of ``pitch``, with zeros behind them, and behind its rows."""
-    spread = _zeros(groups * rows * pitch, features).reshape(groups, rows, pitch)
-    for group in range(groups):
-        first = group * pitch
-        for i in range(len(array)):
-            for k in range(min(pitch, array.shape[1] - first)):
-                spread[group, i, k] = sign * array[i, first + k]
-    return spread
+def _last_rows(array, together):
+    """Rows that make no whole tile, with rows of zeros."""
+    count, size = array.shape
+    whole = count // together * together
+    rows = np.zeros((together if whole < count else 0, size), array.dtype)
+    for i in range(count - whole):
+        for j in range(size):
+            rows[i, j] = array[whole + i, j]
+    return rows
 
 
 @njit(cache=True)
 def _prepare(features, targets, start, across, tile):
-    """What all steps share: last rows, with rows of zeros; targets times -1; weights."""
-    samples, size = features.shape
-    together, pitch = len(tile), len(across) * vector.width(features)
-    groups = (targets.shape[1] + pitch - 1) // pitch
-    whole = samples // together * together
-    margin = np.zeros((together if whole < samples else 0, size), features.dtype)
-    for i in range(samples - whole):
-        for j in range(size):
-            margin[i, j] = features[whole + i, j]
-    wanted = _spread(targets, whole + len(margin), groups, pitch, -1, features)
-    weights = _spread(start, size, groups, pitch, 1, features)
-    return margin, wanted.reshape(groups, -1), weights
+    """What all steps share: last rows; weights times -1, in groups, with zeros behind.
+
+    With such weights, residuals are sums that begin as the targets; signs are given back in the
+    end, and all between is the same.
+    """
+    (size, many), pitch = start.shape, len(across) * vector.width(features)
+    groups = (many + pitch - 1) // pitch
+    weights = _zeros(groups * size * pitch, features).reshape(groups, size, pitch)
+    for j in range(size):
+        for k in range(many):
+            weights[k // pitch, j, k % pitch] = -start[j, k]
+    return (_last_rows(features, len(tile)), _last_rows(targets, len(tile))), weights
 
 
 @njit(cache=True)
@@ -108,7 +109,7 @@ def _collect(weights, out):
         count = min(pitch, out.shape[1] - group * pitch)
         for j in range(out.shape[0]):
             for k in range(count):
-                out[j, group * pitch + k] = weights[group, j, k]
+                out[j, group * pitch + k] = -weights[group, j, k]
 
 
 @njit(cache=True)
@@ -116,11 +117,11 @@ def descend(features, targets, start, out, iterations, factors, across, tile, pa
     """Take all steps on one thread, ``len(across)`` vectors of outputs at a time."""
     dtype = features.dtype.type
     step, l2, threshold = dtype(factors[0]), dtype(factors[1]), dtype(factors[2])
-    margin, wanted, weights = _prepare(features, targets, start, across, tile)
+    margin, weights = _prepare(features, targets, start, across, tile)
     gradients = _zeros(weights.size, features).reshape((1, *weights.shape))
     for _ in range(iterations):
         _gradient(
-            *(features, margin, wanted, weights, gradients[0], np.int64(0), np.int64(1)),
+            *(features, targets, margin, weights, gradients[0], np.int64(0), np.int64(1)),
             *(across, tile, pairs),
         )
         _step(weights, gradients, step, l2, threshold)
@@ -134,12 +135,12 @@ def descend_parallel(
     """Take all steps, each with one gradient for every part of the rows."""
     dtype = features.dtype.type
     step, l2, threshold = dtype(factors[0]), dtype(factors[1]), dtype(factors[2])
-    margin, wanted, weights = _prepare(features, targets, start, across, tile)
+    margin, weights = _prepare(features, targets, start, across, tile)
     gradients = _zeros(parts * weights.size, features).reshape((parts, *weights.shape))
     for _ in range(iterations):
         for part in prange(parts):
             _gradient(
-                *(features, margin, wanted, weights, gradients[part], np.int64(part), parts),
+                *(features, targets, margin, weights, gradients[part], np.int64(part), parts),
                 *(across, tile, pairs),
             )
         _step(weights, gradients, step, l2, threshold)

@@ -30,6 +30,7 @@ QUICK = (
         (("run", "--kernel=nonsense"), ("--kernel", "nonsense")),
         (("run", "--device=tpu"), ("--device", "tpu", "cuda")),
         (("run", "--threads=9999"), ("--threads", "9999")),
+        (("run", "--minutes=0"), ("--minutes", "0.0", "positive")),
         (("run", "--import=no_such_module"), ("--import", "no_such_module")),
         (("run", "--preset=huge"), ("preset", "huge", "laptop")),
         (("run", "--resume=/no/such/folder"), ("/no/such/folder",)),
