@@ -99,3 +99,11 @@ def output(out, shape, dtype, inputs):
         reject("out", f"shape {out.shape}, dtype {out.dtype}, flags {flags}", expected)
     if any(np.may_share_memory(out, array) for array in inputs):
         reject("out", "an array that overlaps an input", "memory of its own")
+
+
+def plain(array):
+    """Return an array as compiled code takes it: C-contiguous, aligned, of a writeable type.
+
+    That is the array itself, where it is so.
+    """
+    return array if array.flags.carray else np.require(array, requirements=("C", "A", "W"))

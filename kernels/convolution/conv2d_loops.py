@@ -5,6 +5,7 @@ from numba import njit
 
 from convgrad.kernels.convolution.geometry import output_sides
 from convgrad.kernels.registry import kernel
+from convgrad.kernels.validation import plain
 
 
 def _correlate(images, filters, result, stride, top, left, dilation):
@@ -85,11 +86,6 @@ def _run(correlate, images, filters, out, stride, padding, dilation):
     return out
 
 
-def _plain(*arrays):
-    """Arrays of the one memory layout that is compiled for."""
-    return (np.require(array, requirements=("C", "A", "W")) for array in arrays)
-
-
 @kernel("conv2d", family="naive")
 def python_loops(images, filters, *, stride, padding, dilation, groups, out=None):
     """The definition in pure Python, output by output.
@@ -107,7 +103,7 @@ def numba_loops(images, filters, *, stride, padding, dilation, groups, out=None)
     A sum is added up in the order written, border checks included, so that the compiler may not
     vectorise it.
     """
-    return _run(_correlate_compiled, *_plain(images, filters), out, stride, padding, dilation)
+    return _run(_correlate_compiled, plain(images), plain(filters), out, stride, padding, dilation)
 
 
 @kernel("conv2d_filter_gradient", family="naive", name="numba_loops")
@@ -115,7 +111,7 @@ def filter_gradient_loops(
     images, output_gradient, *, filter_size, stride, padding, dilation, groups, out=None
 ):
     """The definition, tap by tap: a sum over images and outputs; compiled, one thread."""
-    images, output_gradient = _plain(images, output_gradient)
+    images, output_gradient = plain(images), plain(output_gradient)
     if out is None:
         shape = output_gradient.shape[1], images.shape[1] // groups, *filter_size
         out = np.empty(shape, images.dtype)
@@ -129,7 +125,7 @@ def input_gradient_loops(
     output_gradient, filters, *, image_size, stride, padding, dilation, groups, out=None
 ):
     """Every output hands its gradient back to the pixels it saw; compiled, one thread."""
-    output_gradient, filters = _plain(output_gradient, filters)
+    output_gradient, filters = plain(output_gradient), plain(filters)
     if out is None:
         shape = len(output_gradient), filters.shape[1] * groups, *image_size
         out = np.empty(shape, filters.dtype)

@@ -18,6 +18,7 @@ from convgrad.kernels.convolution.conv2d_numba_planes import (
 )
 from convgrad.kernels.convolution.geometry import output_sides
 from convgrad.kernels.registry import kernel
+from convgrad.kernels.validation import plain
 
 _RUN_BYTES = 2048
 """Outputs of one filter that are worked on together: four runs and what they see fit L1."""
@@ -227,7 +228,7 @@ def numba_parallel(images, filters, *, stride, padding, dilation, groups, out=No
     size, (count, per_group, *filter_size) = images.shape[2:], filters.shape
     sides = output_sides(size, filter_size, stride, padding, dilation)
     *axes, layout = forward_layout(size, filter_size, sides, stride, padding, dilation)
-    filters = np.require(filters, requirements=("C", "A", "W"))
+    filters = plain(filters)
     if out is None:
         out = np.empty((len(images), count, *sides), images.dtype)
     weights = per_group * prod(filter_size)
@@ -303,7 +304,7 @@ def input_gradient_parallel(
     batch, _, *sides = output_gradient.shape
     count, per_group, *filter_size = filters.shape
     *axes, layout = _backward_layout(sides, filter_size, image_size, stride, padding, dilation)
-    filters = np.require(filters, requirements=("C", "A", "W"))
+    filters = plain(filters)
     if out is None:
         out = np.empty((batch, groups * per_group, *image_size), filters.dtype)
     planes = lay_out(output_gradient, layout)

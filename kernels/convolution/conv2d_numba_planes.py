@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit, prange
 
+from convgrad.kernels.validation import plain
+
 _SLACK = 64
 """Zeros at the end, for runs that are rounded up to whole vectors."""
 _SMALLEST_PARALLEL = 1 << 15
@@ -112,7 +114,7 @@ def lay_out(images, layout):
     int
         Elements of a channel.
     """
-    images = np.require(images, requirements=("C", "A", "W"))
+    images = plain(images)
     batch, channels, *size = images.shape
     if _is_laid_out(size, layout):
         return images.reshape(-1), size[0] * size[1]

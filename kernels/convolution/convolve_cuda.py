@@ -4,8 +4,7 @@ from math import prod
 
 import numpy as np
 
-from convgrad.kernels.convolution.convolve_loops import as_volume, window_start
-from convgrad.kernels.convolution.geometry import convolve_window, window_shape
+from convgrad.kernels.convolution.geometry import convolve_window, layout, window_shape
 from convgrad.kernels.cuda import cuda, device_kernel
 from convgrad.kernels.registry import kernel
 
@@ -89,11 +88,10 @@ def _tiled(signal, taps, start_plane, start_row, start_column, result):
 
 def _run(launch, signal, taps, mode):
     """Upload volumes, launch on them, download the result."""
-    shape = window_shape(convolve_window(signal.shape, taps.shape, mode))
-    result = cuda.device_array(as_volume(np.broadcast_to(0, shape)).shape, signal.dtype)
-    signal, taps = (as_volume(np.ascontiguousarray(array)) for array in (signal, taps))
-    start = window_start(signal, taps, mode)
-    launch(cuda.to_device(signal), cuda.to_device(taps), *start, result)
+    shape, sides, start = layout(signal.shape, taps.shape, mode)
+    result = cuda.device_array(sides[2], signal.dtype)
+    operands = (np.ascontiguousarray(a).reshape(n) for a, n in zip((signal, taps), sides))
+    launch(*map(cuda.to_device, operands), *start, result)
     return result.copy_to_host().reshape(shape)
 
 

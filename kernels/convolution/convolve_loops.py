@@ -3,18 +3,18 @@
 import numpy as np
 from numba import njit
 
-from convgrad.kernels.convolution.geometry import convolve_window, window_shape
+from convgrad.kernels.convolution.geometry import layout
 from convgrad.kernels.registry import kernel
+from convgrad.kernels.validation import plain
 
 
-def as_volume(array):
-    """View a series, an image or a volume as a volume."""
-    return array.reshape((1,) * (3 - array.ndim) + array.shape)
-
-
-def window_start(signal, taps, mode):
-    """First output of a mode in the full convolution of two volumes."""
-    return tuple(part.start for part in convolve_window(signal.shape, taps.shape, mode))
+def as_volumes(signal, taps, mode, out=None):
+    """Signal, taps and result as plain volumes, the start of `Layout`, and the result as it is."""
+    shape, volumes, start = layout(signal.shape, taps.shape, mode)
+    if out is None:
+        out = np.empty(shape, signal.dtype)
+    arrays = plain(signal), plain(taps), out
+    return *(array.reshape(sides) for array, sides in zip(arrays, volumes)), start, out
 
 
 def loops(signal, taps, start, result):
@@ -39,10 +39,9 @@ loops_compiled = njit(cache=True)(loops)
 
 
 def _run(implementation, signal, taps, mode):
-    result = np.empty(window_shape(convolve_window(signal.shape, taps.shape, mode)), signal.dtype)
-    signal, taps = as_volume(signal), as_volume(taps)
-    implementation(signal, taps, window_start(signal, taps, mode), as_volume(result))
-    return result
+    signal, taps, result, start, out = as_volumes(signal, taps, mode)
+    implementation(signal, taps, start, result)
+    return out
 
 
 @kernel("convolve", family="naive")
@@ -62,5 +61,4 @@ def numba_loops(signal, taps, *, mode):
     2 n k flops. Sums run in the order written, so that the compiler may not vectorise the one
     over taps.
     """
-    signal, taps = (np.require(array, requirements=("C", "A", "W")) for array in (signal, taps))
     return _run(loops_compiled, signal, taps, mode)

@@ -1,13 +1,14 @@
 """Direct convolution with Numba: tiles of outputs, runs of a row in cache, taps in eights."""
 
+from functools import lru_cache
 from math import prod
 
 import numba
 import numpy as np
 from numba import njit, prange
 
-from convgrad.kernels.convolution.convolve_loops import as_volume, loops_compiled, window_start
-from convgrad.kernels.convolution.geometry import convolve_window, window_shape
+from convgrad.kernels.convolution.convolve_loops import as_volumes, loops_compiled
+from convgrad.kernels.convolution.geometry import layout
 from convgrad.kernels.registry import kernel
 
 _TILE = (4, 16, 1024)
@@ -156,6 +157,7 @@ def _convolve(signal, taps, start, tile, tiles, parts, result):
     return True
 
 
+@lru_cache(4096)
 def _blocking(shape, taps_size):
     """Sides of a tile, number of tiles, and number of parts that threads share.
 
@@ -170,13 +172,12 @@ def _blocking(shape, taps_size):
 
 def _workspace(signal, taps, *, mode):
     """The reversed taps, and for each thread two tables of offsets and what a tile sees."""
-    signal, taps = as_volume(signal), as_volume(taps)
-    shape = window_shape(convolve_window(signal.shape, taps.shape, mode))
-    taps = min(signal, taps, key=np.size)
-    tile, _, parts = _blocking(shape, taps.size)
-    seen = 0 if mode == "valid" else prod(n + k - 1 for n, k in zip(tile, taps.shape))
+    *operands, shape = layout(signal.shape, taps.shape, mode).volumes
+    sides = min(operands, key=prod)
+    tile, _, parts = _blocking(shape, prod(sides))
+    seen = 0 if mode == "valid" else prod(n + k - 1 for n, k in zip(tile, sides))
     threads = min(parts, numba.get_num_threads())
-    return (taps.size + threads * seen) * signal.itemsize + threads * 2 * 8 * taps.size
+    return (prod(sides) + threads * seen) * signal.itemsize + threads * 2 * 8 * prod(sides)
 
 
 @kernel("convolve", family="numba", workspace=_workspace)
@@ -188,12 +189,7 @@ def numba_parallel(signal, taps, *, mode, out=None):
     The shorter operand takes the part of the taps. For up to some hundred taps in 1-D, filters
     of up to about 20 x 20 in 2-D; beyond, an FFT needs less.
     """
-    if out is None:
-        out = np.empty(window_shape(convolve_window(signal.shape, taps.shape, mode)), signal.dtype)
-    signal, taps = (
-        as_volume(np.require(array, requirements=("C", "A", "W"))) for array in (signal, taps)
-    )
-    start, result = window_start(signal, taps, mode), as_volume(out)
+    signal, taps, result, start, out = as_volumes(signal, taps, mode, out)
     if taps.size > signal.size:
         signal, taps = taps, signal
     if not _convolve(signal, taps, start, *_blocking(result.shape, taps.size), result):

@@ -1,10 +1,9 @@
 """2-D convolution with OpenCV, with filters that are the product of a column and a row."""
 
-import numpy as np
-
 from convgrad.kernels.convolution.convolve_opencv import filtered, opencv, serves, workspace
 from convgrad.kernels.convolution.convolve_separable import rank_one
 from convgrad.kernels.registry import kernel
+from convgrad.kernels.validation import plain
 
 
 def _filter(signal, taps, factors, mode):
@@ -45,5 +44,5 @@ def opencv_separable(signal, taps, *, mode):
     `opencv`. 2 n (height + width) flops for n outputs, or what `opencv` does: hence the bound of
     an FFT.
     """
-    taps = np.require(taps, requirements=("C", "A", "W"))
+    taps = plain(taps)
     return _filter(signal, taps, rank_one(taps), mode)

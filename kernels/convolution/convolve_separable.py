@@ -10,6 +10,7 @@ from convgrad.kernels import vector
 from convgrad.kernels.convolution.convolve_stripes import numba_stripes
 from convgrad.kernels.convolution.geometry import convolve_window, window_shape
 from convgrad.kernels.registry import kernel
+from convgrad.kernels.validation import plain
 
 _VECTORS = {64: 12, 32: 10, 16: 8}[vector.register_bytes()]
 """Sums of a tile, side by side or one below the other: with 4 taps and a sample they fill 16
@@ -291,7 +292,7 @@ def _filter(signal, taps, factors, mode, out):
     window = convolve_window(signal.shape, taps.shape, mode)
     if out is None:
         out = np.empty(window_shape(window), signal.dtype)
-    signal = np.require(signal, requirements=("C", "A", "W"))
+    signal = plain(signal)
     start = window[0].start, window[1].start
     grid, threads = _grid(out.shape, taps.shape, out.itemsize, numba.get_num_threads())
     if threads > 1:
@@ -339,5 +340,5 @@ def separable(signal, taps, *, mode, out=None):
     two vectors of taps a row, a load serves one product only along the rows; images beyond the
     cache wait for the memory.
     """
-    taps = np.require(taps, requirements=("C", "A", "W"))
+    taps = plain(taps)
     return _filter(signal, taps, rank_one(taps), mode, out)

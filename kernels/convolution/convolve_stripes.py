@@ -1,5 +1,6 @@
 """Direct 2-D and 3-D convolution: tiles of outputs held in registers, over stripes of rows."""
 
+from functools import lru_cache
 from math import prod
 
 import numba
@@ -7,8 +8,8 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
-from convgrad.kernels.convolution.convolve_loops import as_volume, loops_compiled, window_start
-from convgrad.kernels.convolution.geometry import convolve_window, window_shape
+from convgrad.kernels.convolution.convolve_loops import as_volumes, loops_compiled
+from convgrad.kernels.convolution.geometry import layout
 from convgrad.kernels.registry import kernel
 
 _ROWS, _VECTORS = (6, 4) if vector.register_bytes() == 64 else (6, 2)
@@ -182,6 +183,7 @@ def _convolve_parts(signal, taps, short, start, parts, result):
     return finite
 
 
+@lru_cache(4096)
 def _parts(shape, taps_size):
     """Parts that threads share, a power of two so that two threads get equal shares."""
     work = prod(shape) * taps_size
@@ -196,10 +198,9 @@ def _serves(signal, taps, *, mode):
 
 def _workspace(signal, taps, *, mode):
     """The flipped taps, and for each thread a copy of what a row of tiles sees at the border."""
-    signal, taps = as_volume(signal), as_volume(taps)
-    shape = window_shape(convolve_window(signal.shape, taps.shape, mode))
+    *operands, shape = layout(signal.shape, taps.shape, mode).volumes
     threads = min(_parts(shape, min(taps.size, signal.size)), numba.get_num_threads())
-    planes, rows, columns = min(signal, taps, key=np.size).shape
+    planes, rows, columns = min(operands, key=prod)
     lanes = vector.lanes_of(signal.dtype)
     copy = planes * (rows + _ROWS - 1) * (-(-shape[2] // lanes) * lanes + columns - 1)
     return (planes * rows * columns + threads * copy) * signal.itemsize
@@ -219,12 +220,7 @@ def numba_stripes(signal, taps, *, mode, out=None):
     memory and the start of a tile cost more than its sums; beyond about 25 x 25 an FFT of blocks
     needs less. The first call compiles for the height of the filter: 1 to 5, or more.
     """
-    if out is None:
-        out = np.empty(window_shape(convolve_window(signal.shape, taps.shape, mode)), signal.dtype)
-    signal, taps = (
-        as_volume(np.require(array, requirements=("C", "A", "W"))) for array in (signal, taps)
-    )
-    start, result = window_start(signal, taps, mode), as_volume(out)
+    signal, taps, result, start, out = as_volumes(signal, taps, mode, out)
     if taps.size > signal.size:
         signal, taps = taps, signal
     parts = _parts(result.shape, taps.size)

@@ -4,9 +4,10 @@ import numba
 import numpy as np
 from numba import njit, prange
 
-from convgrad.kernels.convolution.convolve_loops import as_volume, loops_compiled
+from convgrad.kernels.convolution.convolve_loops import as_volumes, loops_compiled
 from convgrad.kernels.convolution.geometry import window_along
 from convgrad.kernels.registry import kernel
+from convgrad.kernels.validation import plain
 from convgrad.kernels.vector import (
     add_toeplitz,
     broadcast_tile,
@@ -211,10 +212,7 @@ def numba_toeplitz(signal, taps, *, mode, out=None):
     start, stop = window_along(signal.size, taps.size, mode)
     if out is None:
         out = np.empty(stop - start, signal.dtype)
-    if not signal.flags.carray:
-        signal = np.require(signal, requirements=("C", "A", "W"))
-    if not taps.flags.carray:
-        taps = np.require(taps, requirements=("C", "A", "W"))
+    signal, taps = plain(signal), plain(taps)
     if taps.size > signal.size:
         signal, taps = taps, signal
     few = _few(taps.size, taps.itemsize)
@@ -226,5 +224,6 @@ def numba_toeplitz(signal, taps, *, mode, out=None):
     else:
         done = (_few_taps if few else _many_taps)(signal, taps, start, 0, 1, out)
     if not done:
-        loops_compiled(as_volume(signal), as_volume(taps), (0, 0, start), as_volume(out))
+        *volumes, first, _ = as_volumes(signal, taps, mode, out)
+        loops_compiled(*volumes[:2], first, volumes[2])
     return out

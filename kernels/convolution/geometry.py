@@ -1,5 +1,8 @@
 """Where outputs of a convolution lie: modes of `convolve`, padding and sizes of `conv2d`."""
 
+from functools import lru_cache
+from typing import NamedTuple
+
 import numpy as np
 
 from convgrad.kernels.validation import integer, reject
@@ -37,6 +40,27 @@ def window_along(n, k, mode):
 def window_shape(window):
     """Sides of the region that `convolve_window` locates."""
     return tuple(part.stop - part.start for part in window)
+
+
+class Layout(NamedTuple):
+    """How a call looks as a convolution of volumes."""
+
+    shape: tuple
+    """Sides of the result."""
+    volumes: tuple
+    """Sides of signal, taps and result, with ones in front."""
+    start: tuple
+    """First output in the full convolution."""
+
+
+@lru_cache(4096)
+def layout(signal, taps, mode):
+    """`Layout` for sides of signal and taps; kept, as it takes as long as a small convolution."""
+    window = convolve_window(signal, taps, mode)
+    shape = window_shape(window)
+    ones = (1,) * (3 - len(signal))
+    start = (0,) * len(ones) + tuple(part.start for part in window)
+    return Layout(shape, (ones + signal, ones + taps, ones + shape), start)
 
 
 def output_size(size, taps, before, after, stride, dilation):

@@ -8,6 +8,7 @@ from numba import njit, prange
 
 from convgrad.kernels.gradient_descent.filter_gram_descent import JOINT_ROWS, descend
 from convgrad.kernels.registry import kernel
+from convgrad.kernels.validation import plain
 from convgrad.kernels.vector import (
     add_outer,
     lanes_of,
@@ -318,7 +319,7 @@ def _mirror(curvature, taps):
 
 def as_image(array):
     """A series is an image of one row."""
-    return np.require(array, requirements=("C", "A", "W")).reshape(-1, array.shape[-1])
+    return plain(array).reshape(-1, array.shape[-1])
 
 
 def _cut(shape, taps, itemsize):

@@ -4,6 +4,7 @@ import numpy as np
 from numba import njit
 
 from convgrad.kernels.registry import kernel
+from convgrad.kernels.validation import plain
 
 
 @njit(cache=True)
@@ -45,10 +46,7 @@ def numba_loops(signal, targets, *, taps, iterations, step, l2, l1, weights):
     4 n k flops a step. Only taps that see a sample are visited, and sums run in the order
     written, so that the compiler may not vectorise them.
     """
-    signal, targets = (
-        np.require(array, requirements=("C", "A", "W")).reshape(-1, array.shape[-1])
-        for array in (signal, targets)
-    )
+    signal, targets = (plain(array).reshape(-1, array.shape[-1]) for array in (signal, targets))
     result = weights.copy()
     image = result.reshape(-1, taps[-1])
     factors = (signal.dtype.type(factor) for factor in (step, l2, step * l1))

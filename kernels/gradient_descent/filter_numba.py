@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels.registry import kernel
+from convgrad.kernels.validation import plain
 
 _RUN = 1024
 """Outputs of one row that are worked on together: their residuals stay in the L1 cache."""
@@ -144,7 +145,7 @@ def numba_parallel(signal, targets, *, taps, iterations, step, l2, l1, weights):
     image = signal.reshape(-1, signal.shape[-1])
     padded = np.zeros([n + k - 1 for n, k in zip(image.shape, sides)], dtype)
     padded[sides[0] - 1 :, sides[1] - 1 :] = image
-    targets = np.require(targets, requirements=("C", "A", "W")).reshape(image.shape)
+    targets = plain(targets).reshape(image.shape)
     result = weights.copy()
     gradients = np.empty((_partitions(signal.shape, taps), result.size), dtype)
     factors = (dtype.type(factor) for factor in (step, l2, step * l1))

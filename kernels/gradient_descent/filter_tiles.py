@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels.registry import kernel
+from convgrad.kernels.validation import plain
 from convgrad.kernels.vector import (
     add_outer,
     add_toeplitz,
@@ -300,10 +301,7 @@ def numba_tiles(signal, targets, *, taps, iterations, step, l2, l1, weights):
     FFT needs less, and from two iterations on the normal equations.
     """
     sides = (1, *taps)[-2:]
-    signal, targets = (
-        np.require(array, requirements=("C", "A", "W")).reshape(-1, array.shape[-1])
-        for array in (signal, targets)
-    )
+    signal, targets = (plain(array).reshape(-1, array.shape[-1]) for array in (signal, targets))
     result = weights.copy()
     block = _blocks(signal.shape, signal.itemsize)[0]
     parts = _partitions(signal.shape, sides, signal.itemsize)

@@ -4,6 +4,7 @@ import numpy as np
 from numba import njit
 
 from convgrad.kernels.registry import kernel
+from convgrad.kernels.validation import plain
 
 
 def _descend(features, targets, weights, gradient, iterations, step, l2, threshold):
@@ -65,6 +66,6 @@ def numba_loops(features, targets, *, iterations, step, l2, l1, weights):
     Reads each sample once a step. Sums run in the order written, so that the compiler may not
     vectorise the one over features.
     """
-    features = np.require(features, requirements=("C", "A", "W"))
-    targets = np.require(targets, requirements=("C", "A", "W"))
+    features = plain(features)
+    targets = plain(targets)
     return _run(_descend_compiled, features, targets, iterations, step, l2, l1, weights)

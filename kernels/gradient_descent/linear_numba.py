@@ -12,6 +12,7 @@ from convgrad.kernels.gradient_descent import (
     linear_numba_wide,
 )
 from convgrad.kernels.registry import kernel
+from convgrad.kernels.validation import plain
 
 _SMALLEST_PARTITION = 1 << 17
 """Multiplications of one pass, about 8 us of work: less is not worth waking a thread."""
@@ -83,10 +84,6 @@ def _workspace(features, targets, *, weights, **_):
     return (arrays + (copied + 2 * rows) * count + rows * (pitch + 1)) * features.itemsize
 
 
-def _usable(array):
-    return array if array.flags.carray else np.require(array, requirements=("C", "A", "W"))
-
-
 @kernel("fit_linear", family="numba", workspace=_workspace)
 def numba_fused(features, targets, *, iterations, step, l2, l1, weights, out=None):
     """Residual and gradient in one pass over X: each row is used again while it is in cache.
@@ -120,9 +117,9 @@ def numba_fused(features, targets, *, iterations, step, l2, l1, weights, out=Non
     module, tile, runs, parts = _plan(samples, size, count, features.itemsize)
     columns = (count,) if module in (linear_numba_several, linear_numba_outputs) else ()
     arguments = (
-        _usable(features),
-        _usable(targets).reshape(samples, *columns),
-        _usable(weights).reshape(size, *columns),
+        plain(features),
+        plain(targets).reshape(samples, *columns),
+        plain(weights).reshape(size, *columns),
         out.reshape(size, *columns),
         iterations,
         (float(step), float(l2), float(step * l1)),

@@ -1,8 +1,7 @@
 """Linear fit with PyTorch: the two matrix products, in place."""
 
-import numpy as np
-
 from convgrad.kernels.registry import kernel
+from convgrad.kernels.validation import plain
 
 
 def _workspace(features, targets, *, weights, **_):
@@ -14,7 +13,7 @@ def _shared(array):
     """Give torch the array itself where it can: it takes no negative strides, even of length 1."""
     import torch
 
-    array = np.require(array, requirements=("C", "A", "W"))
+    array = plain(array)
     return torch.from_numpy(array.copy() if min(array.strides) < 0 else array)
 
 
