@@ -16,7 +16,7 @@ import numba
 
 from convgrad.kernels import registry, vector
 from convgrad.kernels.operation import Arguments
-from convgrad.kernels.timetable import SHIPPED, Timetable
+from convgrad.kernels.timetable import SHIPPED, Timetable, place
 
 ALGORITHMS = ("direct", "fft")
 """Those that may be chosen: the others are less exact, or count on a matrix of good condition."""
@@ -147,7 +147,8 @@ def explained(operation_name, table, arguments):
     """`explain` by one table, for arguments that are validated."""
     definition, threads = registry.operation(operation_name), numba.get_num_threads()
     kind, point = definition.traits(*arguments.arrays, **arguments.options)
-    predicted = table.predict(operation_name, kind, threads, point)
+    where = place(point, arguments.dtype.itemsize, threads)
+    predicted = table.predict(operation_name, kind, where)
     seconds, left_out = {}, {}
     for kernel in registry.find(operation_name, usable=False):
         if kernel.family == "auto":

@@ -100,7 +100,7 @@ class Operation(ABC):
         """
         sides = [side for array in arrays for side in array.shape]
         sides += [value for value in options.values() if type(value) is int]
-        return kind_of(arrays), tuple(math.log2(max(side, 1)) for side in sides)
+        return f"{arrays[0].ndim}-D", tuple(math.log2(max(side, 1)) for side in sides)
 
     outline_options = {}
     """Options of `outline` that spare `bind` a look at the data."""
@@ -118,11 +118,6 @@ class Operation(ABC):
     def random_arrays(self, generator, shapes, **sizes):
         """Draw the arrays of a call; standard normal unless an operation knows better."""
         return tuple(generator.standard_normal(shape) for shape in shapes.values())
-
-
-def kind_of(arrays):
-    """Rank and dtype of a call, the `kind` of most operations."""
-    return f"{arrays[0].ndim}-D {arrays[0].dtype}"
 
 
 def higher_precision(dtype):

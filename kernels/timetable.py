@@ -2,44 +2,45 @@
 
 import json
 import math
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 SHIPPED = Path(__file__).parent / "tables"
-_NEIGHBOURS = 10
-"""Points that a prediction rests upon."""
 LEFT_OUT = 6
 """What was not measured at a point was at least this many times slower than the fastest there."""
-_RIDGE = 1.0
-"""How much a slope is held to zero, against the weight of one neighbour."""
+_APART = 2.0
+"""Octaves of a size that tell as much as twice the bytes of an element, or the threads, do."""
+_SMOOTHING = 0.5
+"""How far predictions may stay from what was measured, which is noisy."""
+
+
+def place(point, itemsize, threads):
+    """Coordinates of a call: what `Operation.traits` says, bytes of an element, threads."""
+    return (*point, _APART * math.log2(itemsize), _APART * math.log2(threads))
 
 
 class Timetable:
-    """Seconds of kernels by operation, kind of arguments, threads and size.
+    """Seconds of kernels by operation, kind of arguments, size, dtype and threads.
 
     Parameters
     ----------
     content : dict
         ``machine``, ``made``, ``libraries``: what was measured, and when; ``timings``: by
-        operation a list of groups, each with ``kind`` and ``threads``, ``points`` as
-        `Operation.traits` gives them, and ``seconds``, a list for each kernel with None where it
-        was too slow to be measured.
+        operation a list of groups, each with ``kind``, ``points`` as `place` gives them, and
+        ``seconds``, a list for each kernel with None where it was too slow to be measured.
     source : str
         Where it comes from.
     """
 
     def __init__(self, content, source):
         self.content, self.source = content, source
-        self._groups = {}
-        for operation, groups in content["timings"].items():
-            for group in groups:
-                by_threads = self._groups.setdefault((operation, group["kind"]), {})
-                logs = np.log(np.array([*group["seconds"].values()], dtype=float)).T
-                slow = np.nanmin(logs, axis=1, keepdims=True) + math.log(LEFT_OUT)
-                logs = np.where(np.isfinite(logs), logs, slow)
-                points = np.array(group["points"])
-                by_threads[group["threads"]] = points, logs, list(group["seconds"])
+        self._groups = {
+            (operation, group["kind"]): _Group(group["points"], group["seconds"])
+            for operation, groups in content["timings"].items()
+            for group in groups
+        }
 
     @classmethod
     def read(cls, path):
@@ -57,44 +58,60 @@ class Timetable:
         """Names of the kernels that were measured."""
         return {n for group in self.content["timings"][operation] for n in group["seconds"]}
 
-    def predict(self, operation, kind, threads, point):
+    def predict(self, operation, kind, where):
         """Predict the seconds of every kernel.
 
         Parameters
         ----------
         operation, kind : str
-        threads : int
-            The nearest number that was measured is taken.
-        point : sequence of float
-            As `Operation.traits` gives it; outside of what was measured, its edge is taken.
+        where : sequence of float
+            As `place` gives it; outside of what was measured, its edge is taken.
 
         Returns
         -------
         dict of str to float
             Empty if arguments of this kind were not measured.
         """
-        by_threads = self._groups.get((operation, kind))
-        if not by_threads:
-            return {}
-        near = min(by_threads, key=lambda count: abs(math.log(count / threads)))
-        points, logs, names = by_threads[near]
-        where = np.clip(point, points.min(axis=0), points.max(axis=0))
-        return dict(zip(names, np.exp(_locally(points, logs, where)).tolist()))
+        group = self._groups.get((operation, kind))
+        return group.predict(where) if group else {}
 
 
-def _locally(points, values, where):
-    """Values of planes through the nearest points, the nearer the heavier.
+class _Group:
+    """Logarithms of seconds as a smooth function of the coordinates.
 
-    All kernels get the same weights: a moment in which the machine was slow moves all of them
-    alike, and their order not at all (Cleveland, *Robust locally weighted regression*, 1979,
-    without the robustness).
+    All kernels get the same weights at a place: a moment in which the machine was slow moves all
+    of them alike, and their order not at all.
     """
-    count = min(_NEIGHBOURS, len(points))
-    distances = np.sqrt(((points - where) ** 2).sum(axis=1))
-    nearest = np.argsort(distances, kind="stable")[:count]
-    reach = 1.05 * distances[nearest[-1]] + 1e-9
-    weights = (1 - (distances[nearest, np.newaxis] / reach) ** 3) ** 3
-    design = np.hstack([np.ones((count, 1)), points[nearest] - where])
-    ridge = np.diag([1e-9, *[_RIDGE] * points.shape[1]])
-    normal = design.T @ (weights * design) + ridge
-    return np.linalg.solve(normal, design.T @ (weights * values[nearest]))[0]
+
+    def __init__(self, points, seconds):
+        self.names = list(seconds)
+        logs = np.log(np.array([*seconds.values()], dtype=float)).T
+        slow = np.nanmin(logs, axis=1, keepdims=True) + math.log(LEFT_OUT)
+        self.logs = np.where(np.isfinite(logs), logs, slow)
+        points = np.array(points, dtype=float)
+        self.low, self.high = points.min(axis=0), points.max(axis=0)
+        self.told = self.high > self.low
+        self.points = points[:, self.told]
+
+    @cached_property
+    def _function(self):
+        """Polyharmonic splines (Duchon, 1977) over a plane, where there are points for one."""
+        from scipy.interpolate import RBFInterpolator
+
+        count, axes = self.points.shape
+        plane = np.linalg.matrix_rank(self.points - self.points[0]) == axes
+        return RBFInterpolator(
+            self.points,
+            self.logs,
+            smoothing=_SMOOTHING,
+            kernel="linear",
+            degree=1 if plane and count > axes + 1 else 0,
+        )
+
+    def predict(self, where):
+        if not self.told.any():
+            logs = self.logs.mean(axis=0)
+        else:
+            where = np.clip(where, self.low, self.high)[self.told]
+            logs = self._function(where[np.newaxis])[0]
+        return dict(zip(self.names, np.exp(logs).tolist()))

@@ -220,6 +220,8 @@ def tune(
                 _fail(f"--check: there is no table of {name}; run `convgrad tune` first")
         rows = tuning.check(names, cases, status.update, random)
     print_regret(console, rows)
+    for table in dict.fromkeys(auto.table_of(name).source for name in names):
+        typer.echo(f"by {table}")
 
 
 @app.command()

@@ -12,11 +12,13 @@ import os
 import tempfile
 import time
 from dataclasses import dataclass, field
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
 from convgrad.kernels import Case, auto
-from convgrad.kernels.timetable import LEFT_OUT, Timetable
+from convgrad.kernels.timetable import LEFT_OUT, Timetable, place
 from convgrad.suites.machine import environment, facts
 from convgrad.suites.measure.forecast import Forecast
 from convgrad.suites.workers import masters
@@ -36,10 +38,12 @@ _HOPELESS = 4
 """A kernel that was never closer to the fastest is left out of a table."""
 _DOUBTFUL = 2
 """Kernels foretold to be this many times slower than the fastest are not called ..."""
-_FORETELLING = 16
-"""... by so many cases ..."""
+_FORETELLING, _RENEWED = 16, 1.2
+"""... by so many cases and more; again when there are so many times as many ..."""
 _SURPRISE = 0.1
 """... but for this share of the cases, in which all are called."""
+_COMPILING_S, _CALLS = 0.3, 10
+"""A kernel whose first calls take longer than so many seconds and so many calls compiles."""
 
 
 def _octaves(random, low, high):
@@ -89,53 +93,69 @@ SPACES = {
 
 @dataclass
 class Stratum:
-    """Cases that are predicted from each other: operation, rank, dtype and threads."""
+    """Cases that are predicted from each other: all of one operation and rank."""
 
     operation: str
     rank: int
-    dtype: str
-    threads: int
-    cases: list = field(default_factory=list)
+    points: list = field(default_factory=list)
     seconds: list = field(default_factory=list)
-    """By kernel, for each case."""
+    """By kernel, for each point."""
+    table: Timetable | None = None
+    """Of most of the points; None while they are few."""
 
-    def draw(self, random):
+    def draw(self, random, dtype):
         """Make a case of random sizes."""
         sizes = SPACES[self.operation][0](random, self.rank)
-        return Case.of(self.operation, self.dtype, **sizes)
+        return Case.of(self.operation, dtype, **sizes)
 
-    def foretell(self, case):
+    def foretell(self, case, threads):
         """Seconds of each kernel, by the cases before; empty while these are few."""
-        if len(self.cases) < _FORETELLING:
-            return {}
-        (kind, point), group = _traits(case), self.group()
-        table = Timetable({"timings": {self.operation: [group]}}, "")
-        return table.predict(self.operation, kind, self.threads, point)
+        known = len(self.table.content["timings"][self.operation][0]["points"]) if self.table else 0
+        if len(self.points) >= max(_FORETELLING, _RENEWED * known):
+            self.table = Timetable({"timings": {self.operation: [self.group()]}}, "")
+        return self.table.predict(self.operation, *_where(case, threads)) if self.table else {}
 
-    def learn(self, case, found, foretold):
+    def learn(self, case, threads, found, foretold):
         """Keep the seconds of a case; of kernels that were not called, those foretold.
 
         These go with how much slower or faster the machine was than foretold.
         """
         pace = np.median([found[name] / foretold.get(name, found[name]) for name in found])
-        self.cases.append(case)
+        self.points.append([round(value, 3) for value in _where(case, threads)[1]])
         self.seconds.append({n: float(s * pace) for n, s in foretold.items()} | found)
 
     def group(self):
         """What a table keeps."""
-        traits = [_traits(case) for case in self.cases]
         names = sorted({name for row in self.seconds for name in row if _hopeful(name, self)})
-        return {
-            "kind": traits[0][0],
-            "threads": self.threads,
-            "points": [[round(value, 3) for value in point] for _, point in traits],
-            "seconds": {name: [_short(row.get(name)) for row in self.seconds] for name in names},
-        }
+        kind, _ = _where(self.draw(np.random.default_rng(0), DTYPES[0]), 1)
+        seconds = {name: [_short(row.get(name)) for row in self.seconds] for name in names}
+        return {"kind": kind, "points": list(self.points), "seconds": seconds}
 
 
-def _traits(case):
+class Turn(NamedTuple):
+    """What is measured in a row, in the same workers."""
+
+    stratum: Stratum
+    dtype: str
+    threads: int
+
+    @property
+    def title(self):
+        stratum = self.stratum
+        return f"{stratum.operation}, {stratum.rank}-D {self.dtype}, {self.threads} threads"
+
+    @property
+    def share(self):
+        """Of the time: the more coordinates, the more cases are needed."""
+        case = self.stratum.draw(np.random.default_rng(0), self.dtype)
+        return len(_where(case, self.threads)[1])
+
+
+def _where(case, threads):
+    """Kind and coordinates of a case, as a table knows them."""
     arguments = case.outline()
-    return case.definition.traits(*arguments.arrays, **arguments.options)
+    kind, point = case.definition.traits(*arguments.arrays, **arguments.options)
+    return kind, place(point, arguments.dtype.itemsize, threads)
 
 
 def _hopeful(name, stratum):
@@ -146,16 +166,12 @@ def _short(seconds):
     return None if seconds is None else float(f"{seconds:.4g}")
 
 
-def strata(operations):
-    """All strata of some operations, those that share workers side by side."""
-    counts = sorted({1, environment.usable_cores()}, reverse=True)
-    return [
-        Stratum(operation, rank, dtype, threads)
-        for threads in counts
-        for operation in operations
-        for rank in SPACES[operation][1]
-        for dtype in DTYPES
-    ]
+def turns(operations):
+    """All turns of some operations, those that share workers side by side."""
+    strata = [Stratum(name, rank) for name in operations for rank in SPACES[name][1]]
+    counts = {1, environment.usable_cores()}
+    every = [Turn(*turn) for turn in product(strata, DTYPES, counts)]
+    return sorted(every, key=lambda turn: (turn.stratum.operation, -turn.threads))
 
 
 class Stopwatch:
@@ -164,12 +180,18 @@ class Stopwatch:
     Parameters
     ----------
     random : numpy.random.Generator
+
+    Attributes
+    ----------
+    waited : float
+        Seconds that kernels have compiled for, so far.
     """
 
     def __init__(self, random):
         self.random = random
         self.crew = Crew(lambda n: environment.fair_environment(os.environ, n)[0])
         self.forecast = Forecast()
+        self.waited = 0.0
         self.folder = tempfile.TemporaryDirectory(prefix="convgrad-")
         self.home = None
 
@@ -180,20 +202,21 @@ class Stopwatch:
         self.crew.close()
         self.folder.cleanup()
 
-    def start(self, stratum):
+    def start(self, turn):
         """Have a worker for each candidate, and have all of them compile; returns candidates."""
+        begin = time.monotonic()
         candidates = {
             k.name: k
-            for k in auto.candidates(stratum.operation)
+            for k in auto.candidates(turn.stratum.operation)
             if k.why_not() is None and k.name != "python_loops"
         }
-        if self.home != (stratum.operation, stratum.threads):
+        if self.home != (turn.stratum.operation, turn.threads):
             self.crew.dismiss()
-        self.home = stratum.operation, stratum.threads
+        self.home = turn.stratum.operation, turn.threads
         wanted = {(name, 0): kernel for name, kernel in candidates.items()}
         limit = environment.available_bytes() // 2
-        lost = self.crew.summon(wanted, stratum.threads, limit)
-        case = stratum.draw(np.random.default_rng(0))
+        lost = self.crew.summon(wanted, turn.threads, limit)
+        case = turn.stratum.draw(np.random.default_rng(0), turn.dtype)
         kept = self._keep(case)
 
         def compile_(name):
@@ -204,6 +227,7 @@ class Stopwatch:
                 lost[name, 0] = None
 
         side_by_side(compile_, list(candidates), environment.usable_cores())
+        self.waited += time.monotonic() - begin
         return {name: kernel for name, kernel in candidates.items() if (name, 0) not in lost}
 
     def times(self, candidates, case, threads, rounds, always=(), foretold=None):
@@ -219,22 +243,23 @@ class Stopwatch:
         foretold = foretold or {}
         doubtful = _DOUBTFUL * min(foretold.values(), default=math.inf)
         outline, kept = case.outline(), self._keep(case)
+        soon = {n: self.forecast.seconds(k, case, threads) or 0 for n, k in candidates.items()}
         first = {}
-        for name in self.random.permutation(list(candidates)):
-            kernel = candidates[str(name)]
-            soon = self.forecast.seconds(kernel, case, threads) or 0
-            if foretold.get(kernel.name, 0) > doubtful:
-                continue
+        for name in sorted(candidates, key=soon.get):
             fastest = min(first.values(), default=math.inf)
-            if kernel.why_not_bound(outline) or soon > min(LEFT_OUT * fastest, _SLOWEST_S):
+            if (
+                foretold.get(name, 0) > doubtful
+                or candidates[name].why_not_bound(outline)
+                or soon[name] > min(LEFT_OUT * fastest, _SLOWEST_S)
+            ):
                 continue
             try:
-                if "status" in self._load(kernel.name, case, kept):
-                    continue
-                first[kernel.name] = self._pace(kernel.name, _FIRST_S)
+                seconds = self._first(name, case, kept)
             except Lost:
-                candidates.pop(kernel.name)
+                candidates.pop(name)
                 continue
+            if seconds is not None:
+                first[name] = seconds
         limit = _SLOW * min(first.values(), default=0)
         close = [name for name in first if first[name] <= limit or name in always]
         found = {name: [seconds] for name, seconds in first.items()}
@@ -247,6 +272,16 @@ class Stopwatch:
             self.forecast.learn(candidates[name], case, threads, float(np.median(seconds)))
         return found
 
+    def _first(self, name, case, kept):
+        """Seconds of the first calls; None where the kernel does not serve."""
+        begin = time.monotonic()
+        if "status" in self._load(name, case, kept):
+            return None
+        seconds = self._pace(name, _FIRST_S)
+        if (spent := time.monotonic() - begin) > _COMPILING_S + _CALLS * seconds:
+            self.waited += spent
+        return seconds
+
     def _keep(self, case):
         return masters.keep(case.inputs(), self.folder.name)
 
@@ -258,32 +293,34 @@ class Stopwatch:
 
 
 def tune(operations, seconds, progress, random):
-    """Measure in so many seconds, each stratum as long; returns a table's content."""
-    own = strata(operations)
-    deadline = time.monotonic() + seconds
+    """Measure in so many seconds; what compiling takes comes on top. Returns a table's content."""
+    own, begin = turns(operations), time.monotonic()
+    shares = sum(turn.share for turn in own)
     with Stopwatch(random) as stopwatch:
-        for number, stratum in enumerate(own):
-            before = time.monotonic()
-            candidates = stopwatch.start(stratum)
-            now = time.monotonic()
-            deadline += now - before  # what compiling takes, once, is not taken from measuring
-            end = now + (deadline - now) / (len(own) - number)
-            while time.monotonic() < end or not stratum.cases:
-                batch = [stratum.draw(random) for _ in range(_BATCH)]
+        due = 0.0
+        for turn in own:
+            stratum, done = turn.stratum, 0
+            candidates = stopwatch.start(turn)
+            due += seconds * turn.share / shares
+            while not done or time.monotonic() - begin - stopwatch.waited < due:
+                batch = [stratum.draw(random, turn.dtype) for _ in range(_BATCH)]
                 for case in sorted(batch, key=lambda case: case.flops):
-                    progress(_title(stratum, f"{len(stratum.cases)} sizes"))
-                    foretold = {} if random.random() < _SURPRISE else stratum.foretell(case)
+                    progress(f"{turn.title}: {done} sizes")
+                    foretold = stratum.foretell(case, turn.threads)
+                    if random.random() < _SURPRISE:
+                        foretold = {}
                     found = stopwatch.times(
-                        candidates, case, stratum.threads, _ROUNDS, foretold=foretold
+                        candidates, case, turn.threads, _ROUNDS, foretold=foretold
                     )
                     if found:
                         medians = {name: float(np.median(times)) for name, times in found.items()}
-                        stratum.learn(case, medians, foretold)
-                    if time.monotonic() > end:
+                        stratum.learn(case, turn.threads, medians, foretold)
+                    done += 1
+                    if time.monotonic() - begin - stopwatch.waited > due:
                         break
     timings = {}
-    for stratum in own:
-        if stratum.cases:
+    for stratum in {id(turn.stratum): turn.stratum for turn in own}.values():
+        if stratum.points:
             timings.setdefault(stratum.operation, []).append(stratum.group())
     told = facts.describe()
     return {
@@ -304,15 +341,16 @@ def check(operations, count, progress, random):
         than the fastest, the median over rounds. Which one is the fastest is said by every other
         round, and how much faster it is by the rest: the luckiest of equal kernels is not faster.
     """
-    own, rows = strata(operations), []
+    own, rows = turns(operations), []
     with Stopwatch(random) as stopwatch:
-        for number, stratum in enumerate(own):
-            candidates = stopwatch.start(stratum)
+        for number, turn in enumerate(own):
+            candidates = stopwatch.start(turn)
             share = count * (number + 1) // len(own) - count * number // len(own)
-            for case in sorted((stratum.draw(random) for _ in range(share)), key=lambda c: c.flops):
-                progress(_title(stratum, f"{len(rows)} of {count} cases"))
-                choice = _choice(stratum, case)
-                found = stopwatch.times(candidates, case, stratum.threads, 9, always=(choice,))
+            drawn = [turn.stratum.draw(random, turn.dtype) for _ in range(share)]
+            for case in sorted(drawn, key=lambda c: c.flops):
+                progress(f"{turn.title}: {len(rows)} of {count} cases")
+                choice = _choice(case, turn.threads)
+                found = stopwatch.times(candidates, case, turn.threads, 9, always=(choice,))
                 rounds = {name: np.array(own) for name, own in found.items() if len(own) > 1}
                 if choice not in rounds:
                     continue
@@ -320,9 +358,9 @@ def check(operations, count, progress, random):
                 regret = float(np.median((rounds[choice] / rounds[fastest])[1::2])) - 1
                 rows.append(
                     {
-                        "operation": stratum.operation,
+                        "operation": case.operation,
                         "case": case.label,
-                        "threads": stratum.threads,
+                        "threads": turn.threads,
                         "choice": choice,
                         "fastest": fastest,
                         "regret": regret,
@@ -331,15 +369,15 @@ def check(operations, count, progress, random):
     return rows
 
 
-def _choice(stratum, case):
+def _choice(case, threads):
     """What ``auto`` chooses on so many threads."""
     import numba
 
     before = numba.get_num_threads()
-    numba.set_num_threads(stratum.threads)
+    numba.set_num_threads(threads)
     try:
-        table = auto.table_of(stratum.operation)
-        return auto.explained(stratum.operation, table, case.outline()).choice
+        table = auto.table_of(case.operation)
+        return auto.explained(case.operation, table, case.outline()).choice
     finally:
         numba.set_num_threads(before)
 
@@ -351,8 +389,3 @@ def write(content, path):
     beside = path.with_suffix(".tmp")
     beside.write_text(text, encoding="utf-8")
     beside.replace(path)
-
-
-def _title(stratum, rest):
-    rank = f"{stratum.rank}-D {stratum.dtype}"
-    return f"{stratum.operation}, {rank}, {stratum.threads} threads: {rest}"

@@ -13,7 +13,7 @@ from convgrad.kernels.convolution.geometry import (
     resolve_padding,
     window_shape,
 )
-from convgrad.kernels.operation import Arguments, Cost, Operation, kind_of
+from convgrad.kernels.operation import Arguments, Cost, Operation
 from convgrad.kernels.registry import register_operation
 from convgrad.kernels.validation import arrays, choice, integer, rank, reject
 
@@ -97,7 +97,7 @@ class Convolve(Operation):
         sizes = [math.prod(outputs), shorter.size]
         if signal.ndim > 1:
             sizes.append(4 ** MODES.index(mode))  # libraries of image filters pad for "full"
-        return kind_of((signal,)), tuple(map(math.log2, sizes))
+        return f"{signal.ndim}-D", tuple(map(math.log2, sizes))
 
     def cost(self, *, signal, taps, mode, rank="any"):
         window = convolve_window(signal, taps, mode)

@@ -7,7 +7,7 @@ import numpy as np
 
 from convgrad.kernels.convolution.bounds import FFT_STAGE
 from convgrad.kernels.gradient_descent import bounds, reference
-from convgrad.kernels.operation import Arguments, Cost, Operation, gamma, kind_of
+from convgrad.kernels.operation import Arguments, Cost, Operation, gamma
 from convgrad.kernels.registry import register_operation
 from convgrad.kernels.validation import arrays, finite, integer, number, rank, reject
 
@@ -175,7 +175,7 @@ class FitLinear(_Fit):
     def traits(self, features, targets, *, iterations, **_):
         """Samples, features, outputs and iterations, as far as each decides who is fast."""
         sizes = (*features.shape, math.prod(targets.shape[1:]) ** 2, iterations**0.2)
-        return kind_of((features,)), tuple(map(math.log2, sizes))
+        return "2-D", tuple(map(math.log2, sizes))
 
     def cost(self, *, samples, features, outputs, iterations, l2, l1):
         parameters = features * outputs
@@ -267,7 +267,7 @@ class FitFilter(_Fit):
     def traits(self, signal, targets, *, taps, iterations, **_):
         """Samples, taps and iterations, as far as each decides who is fast."""
         sizes = [signal.size, math.prod(taps), iterations**0.2]
-        return kind_of((signal,)), tuple(map(math.log2, sizes))
+        return f"{signal.ndim}-D", tuple(map(math.log2, sizes))
 
     def cost(self, *, signal, taps, iterations, l2, l1):
         # The first n outputs of n samples and k taps have n k - k (k - 1) / 2 products an axis.

@@ -21,7 +21,7 @@ _PLACES = 1024
 """Cache lines at which an input may begin: addresses repeat in caches every few kilobytes."""
 _BALLAST = 1024, 9216, 64
 """Smallest and largest size of blocks of memory that stay taken for a sample, and their number."""
-_SHORTEST_S, _LONG_S, _ENOUGH = 2e-5, 0.05, 4
+_SHORTEST_S, _LONG_S, _ENOUGH = 2e-5, 0.01, 4
 """Where calls are paced: calls timed together last as long; so many times are enough, or fewer
 after so many seconds."""
 KEPT_BYTES = 32 * 2**20

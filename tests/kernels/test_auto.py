@@ -8,14 +8,15 @@ import pytest
 
 from convgrad import kernels
 from convgrad.kernels import auto, registry
-from convgrad.kernels.timetable import SHIPPED, Timetable
+from convgrad.kernels.timetable import SHIPPED, Timetable, place
 
 
-def content(operation="convolve", kind="1-D float64", **laws):
+def content(operation="convolve", kind="1-D", **laws):
     """A table of kernels whose seconds are laws of the numbers of outputs and taps."""
-    points = [[n, k] for n in range(4, 20, 2) for k in range(0, 11, 2)]
-    seconds = {name: [law(2.0**n, 2.0**k) for n, k in points] for name, law in laws.items()}
-    group = {"kind": kind, "threads": 1, "points": points, "seconds": seconds}
+    sizes = [(n, k) for n in range(4, 20, 2) for k in range(0, 11, 2)]
+    points = [place(point, 8, 1) for point in sizes]
+    seconds = {name: [law(2.0**n, 2.0**k) for n, k in sizes] for name, law in laws.items()}
+    group = {"kind": kind, "points": points, "seconds": seconds}
     return {"machine": {"cpu": "imagined"}, "timings": {operation: [group]}}
 
 
@@ -41,7 +42,7 @@ def choosing(table):
 def test_between_measured_sizes_times_are_close(table):
     random = np.random.default_rng(0)
     for n, k in zip(random.uniform(4, 18, 50), random.uniform(0, 10, 50)):
-        found = table.predict("convolve", "1-D float64", 1, (n, k))
+        found = table.predict("convolve", "1-D", place((n, k), 8, 1))
         assert found["numpy"] == pytest.approx(numpy_law(2**n, 2**k), rel=0.6)
         assert found["overlap_save"] == pytest.approx(fft_law(2**n, 2**k), rel=0.6)
 
@@ -53,32 +54,51 @@ def test_a_slow_moment_of_the_machine_changes_no_order():
     moments = np.random.default_rng(0).uniform(1, 3, len(group["points"]))
     for seconds in group["seconds"].values():
         seconds[:] = list(seconds * moments)
-    found = Timetable(shaken, "").predict("convolve", "1-D float64", 1, (9.5, 5.5))
+    found = Timetable(shaken, "").predict("convolve", "1-D", place((9.5, 5.5), 8, 1))
     assert found["overlap_save"] / found["numpy"] == pytest.approx(1.01)
 
 
 def test_outside_of_what_was_measured_its_edge_is_taken(table):
     edge, beyond = (
-        table.predict("convolve", "1-D float64", 1, point) for point in ((18, 10), (30, 10))
+        table.predict("convolve", "1-D", place(point, 8, 1)) for point in ((18, 10), (30, 10))
     )
     assert edge == beyond
 
 
-def test_the_nearest_number_of_threads_is_taken():
+@pytest.mark.parametrize("axis", ["threads", "itemsize"])
+def test_threads_and_dtype_are_told_apart(axis):
     told = content(numpy=numpy_law)
     (group,) = told["timings"]["convolve"]
-    many = {**group, "threads": 8, "seconds": {"numpy": [1.0] * len(group["points"])}}
-    told["timings"]["convolve"].append(many)
+    other = [
+        place(point[:2], *((8, 8) if axis == "threads" else (4, 1))) for point in group["points"]
+    ]
+    group["seconds"]["numpy"] += [1.0] * len(other)
+    group["points"] += other
     table = Timetable(told, "")
-    assert table.predict("convolve", "1-D float64", 6, (9, 5))["numpy"] == pytest.approx(1.0)
-    assert table.predict("convolve", "1-D float64", 2, (9, 5))["numpy"] < 0.1
+
+    def predicted(itemsize, threads):
+        return table.predict("convolve", "1-D", place((9, 5), itemsize, threads))["numpy"]
+
+    assert predicted(8, 1) == pytest.approx(numpy_law(2**9, 2**5), rel=0.6)
+    assert predicted(*((8, 8) if axis == "threads" else (4, 1))) == pytest.approx(1.0, rel=0.6)
+
+
+def test_few_points_are_no_plane():
+    told = content(numpy=numpy_law)
+    (group,) = told["timings"]["convolve"]
+    for count in (1, 2, 3):
+        few = {"kind": "1-D", "points": group["points"][:count]}
+        few["seconds"] = {"numpy": [1e-6] * count}
+        table = Timetable({"timings": {"convolve": [few]}}, "")
+        found = table.predict("convolve", "1-D", place((9, 5), 4, 2))
+        assert found == pytest.approx({"numpy": 1e-6})
 
 
 def test_what_was_not_measured_was_slow():
     table = Timetable(content(numpy=numpy_law, overlap_save=lambda n, k: None), "")
-    found = table.predict("convolve", "1-D float64", 1, (9, 5))
+    found = table.predict("convolve", "1-D", place((9, 5), 8, 1))
     assert found["overlap_save"] == pytest.approx(6 * found["numpy"])
-    assert table.predict("convolve", "2-D float64", 1, (9, 5)) == {}
+    assert table.predict("convolve", "2-D", place((9, 5), 8, 1)) == {}
 
 
 @pytest.mark.parametrize(("taps", "name"), [(2, "numpy"), (900, "overlap_save")])

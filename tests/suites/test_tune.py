@@ -19,42 +19,47 @@ from convgrad.suites.tune_display import print_regret
 def test_sizes_are_valid_and_random(operation):
     random = np.random.default_rng(0)
     for rank in tune.SPACES[operation][1]:
-        stratum = tune.Stratum(operation, rank, "float32", 1)
-        drawn = [stratum.draw(random) for _ in range(40)]
+        stratum = tune.Stratum(operation, rank)
+        drawn = [stratum.draw(random, "float32") for _ in range(40)]
         assert len(set(drawn)) > 30
         for case in drawn:
-            kind, point = tune._traits(case)
-            assert kind == f"{rank}-D float32"
+            kind, point = tune._where(case, 2)
+            assert kind == f"{rank}-D"
             assert np.isfinite(point).all()
 
 
-def test_a_stratum_for_each_number_of_threads_rank_and_dtype():
-    own = tune.strata(["convolve"])
-    assert len(set(map(repr, own))) == len(own)
-    assert {s.rank for s in own} == {1, 2, 3}
-    assert own == sorted(own, key=lambda s: -s.threads)
+def test_turns_that_share_workers_are_side_by_side():
+    own = tune.turns(["convolve", "fit_filter"])
+    workers = [(turn.stratum.operation, turn.threads) for turn in own]
+    assert len({(id(turn.stratum), *turn[1:]) for turn in own}) == len(own)
+    assert sum(a != b for a, b in zip(workers, workers[1:])) == len(set(workers)) - 1
+    assert {turn.stratum.rank for turn in own} == {1, 2, 3}
+
+
+def test_strata_with_more_coordinates_get_more_time():
+    share = {turn.stratum.rank: turn.share for turn in tune.turns(["convolve"])}
+    assert share[1] < share[2]
 
 
 def test_a_table_keeps_what_came_close_to_the_fastest():
-    stratum = tune.Stratum("convolve", 1, "float32", 2)
-    stratum.cases = [stratum.draw(np.random.default_rng(0)) for _ in range(2)]
-    stratum.seconds = [{"numpy": 1.0, "slow": 9.0, "torch": 3.123456}, {"numpy": 1.0}]
+    stratum, random = tune.Stratum("convolve", 1), np.random.default_rng(0)
+    for found in ({"numpy": 1.0, "slow": 9.0, "torch": 3.123456}, {"numpy": 1.0}):
+        stratum.learn(stratum.draw(random, "float32"), 2, found, {})
     group = stratum.group()
     assert group["seconds"] == {"numpy": [1.0, 1.0], "torch": [3.123, None]}
     assert len(group["points"]) == 2
-    assert (group["kind"], group["threads"]) == ("1-D float32", 2)
+    assert group["kind"] == "1-D"
 
 
 def test_what_was_not_called_is_foretold_by_the_cases_before():
-    random = np.random.default_rng(0)
-    stratum = tune.Stratum("convolve", 1, "float32", 2)
-    assert stratum.foretell(stratum.draw(random)) == {}
+    stratum, random = tune.Stratum("convolve", 1), np.random.default_rng(0)
+    assert stratum.foretell(stratum.draw(random, "float32"), 2) == {}
     for _ in range(tune._FORETELLING):
-        stratum.learn(stratum.draw(random), {"numpy": 1.0, "torch": 3.0}, {})
-    case = stratum.draw(random)
-    foretold = stratum.foretell(case)
+        stratum.learn(stratum.draw(random, "float32"), 2, {"numpy": 1.0, "torch": 3.0}, {})
+    case = stratum.draw(random, "float32")
+    foretold = stratum.foretell(case, 2)
     assert foretold == pytest.approx({"numpy": 1.0, "torch": 3.0})
-    stratum.learn(case, {"numpy": 2.0}, foretold)  # the machine was half as fast
+    stratum.learn(case, 2, {"numpy": 2.0}, foretold)  # the machine was half as fast
     assert stratum.seconds[-1] == pytest.approx({"numpy": 2.0, "torch": 6.0})
 
 
