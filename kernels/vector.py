@@ -252,6 +252,38 @@ def _fused(context, builder, kind, left, right, total):
     return _intrinsic(builder, f"llvm.fmuladd.{_suffix(kind)}", total.type, left, right, total)
 
 
+def _dot_instruction(lanes):
+    """Name of the instruction for `dot_bytes` with so many sums; None where there is none."""
+    features = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
+    wide = "+avx512vnni" in features and (lanes == 16 or "+avx512vl" in features)
+    known = lanes in (4, 8, 16) and 4 * lanes <= register_bytes()
+    return f"llvm.x86.avx512.vpdpbusd.{32 * lanes}" if known and wide else None
+
+
+@intrinsic(prefer_literal=True)
+def dot_bytes(typing, total, left, right):
+    """``dot_bytes(total, left, right)``: add to each int32 the products of its four bytes.
+
+    ``left`` is of uint8, ``right`` of int8, with four lanes for each of ``total``. One
+    instruction where the processor has it (AVX-512 VNNI), else widened products.
+    """
+
+    def emit(context, builder, signature, arguments):
+        sums, *factors = arguments
+        if name := _dot_instruction(total.lanes):
+            return _intrinsic(builder, name, sums.type, sums, *factors)
+        for place in range(4):
+            every = range(place, left.lanes, 4)
+            unsigned, signed = (_pick(builder, value, value, every) for value in factors)
+            product = builder.mul(
+                builder.zext(unsigned, sums.type), builder.sext(signed, sums.type)
+            )
+            sums = builder.add(sums, product)
+        return sums
+
+    return total(total, left, right), emit
+
+
 @intrinsic(prefer_literal=True)
 def add_outer(typing, tile, rows, columns):
     """``add_outer(tile, rows, columns)``: add ``rows[i] * columns[j]`` to vector (i, j)."""

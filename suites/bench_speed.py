@@ -147,7 +147,11 @@ SUITE = AimSuite(
             ratio=2.5,
             dtype="float64",
         ),
-        Aim("3-D, 3 to 9 a side", "convolve", _volume, _PLANE, (*_SCIPY, "torch"), ratio=2.0),
+        Aim(
+            *("3-D, 3 to 9 a side", "convolve", _volume, (*_PLANE, "overlap_save")),
+            (*_SCIPY, "torch"),
+            ratio=2.0,
+        ),
         Aim(
             *("fit_filter, 8 to 1,000 taps", "fit_filter", _filter_fit),
             *(_FILTER, _FILTER_RIVALS),

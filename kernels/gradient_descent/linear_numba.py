@@ -92,9 +92,9 @@ def numba_fused(features, targets, *, iterations, step, l2, l1, weights, out=Non
     A fixed number of parts of the rows has a gradient each, summed in order, so that no result
     depends on threads. Files beside this one have the loops:
 
-    - one output, one row in four registers or less (eight of 512 bits): weights, gradient and some
-      rows stay in registers, and each row is loaded once; the last vector of a row is masked
-      (``linear_numba_narrow``).
+    - one output, a row of up to four vectors (sixteen of 512 bits): weights, gradient and some rows
+      stay in registers, as far as there are such, and each row is loaded once; the last vector of a
+      row is masked (``linear_numba_narrow``).
     - one output, more features: four rows meet the weights while the four before them, in L1,
       meet the gradient, 1.25 loads a vector and product (eight rows with 512 bits, 1.1). Rows that
       begin at the same place of a cache line go together, and weights are shifted to where whole

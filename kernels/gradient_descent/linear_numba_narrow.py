@@ -5,10 +5,11 @@ from numba import njit, prange
 
 from convgrad.kernels import vector
 
-ROWS = {64: (8, 4, 4, 2, 1, 1, 1, 1), 32: (4, 2, 1, 1), 16: (4, 2, 1, 1)}[vector.register_bytes()]
+ROWS = {64: (8, 4, 4, 2) + 12 * (1,), 32: (4, 2, 1, 1), 16: (4, 2, 1, 1)}[vector.register_bytes()]
 """Rows that go together, for 1, 2, ... vectors a row: as many as fit beside weights and gradient.
 
-Beyond, rows do not stay in registers.
+With more than eight of 32 registers, weights and gradient are in L1, and a row still is loaded
+once: from memory that is faster than several rows that are loaded twice.
 """
 _LINE = 64
 

@@ -36,8 +36,9 @@ def on(target, folder, *arguments):
 @pytest.fixture(scope="module")
 def contracts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("targets")
-    selection = "test_registered and numba and fresh_results"
-    arguments = "-m", "pytest", "-q", "tests/kernels/test_contract.py", "-k", selection
+    selection = "test_registered and numba and fresh_results or test_vector"
+    files = "tests/kernels/test_contract.py", "tests/kernels/test_vector.py"
+    arguments = "-m", "pytest", "-q", *files, "-k", selection
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         ran = pool.map(lambda target: on(target, folder, *arguments), REGISTERS)
         return dict(zip(REGISTERS, ran))

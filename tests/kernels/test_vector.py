@@ -1,0 +1,134 @@
+"""The words of vectors, each against what NumPy makes of the same numbers."""
+
+import numpy as np
+import pytest
+from numba import njit
+
+from convgrad.kernels import vector
+
+DRAW = np.random.default_rng(0)
+
+
+def numbers(size, dtype=np.float32):
+    return DRAW.standard_normal(size).astype(dtype)
+
+
+@njit
+def _masked(array, result, first, count):
+    vector.store_first(result, first, vector.load_first(array, first, 8, count), count)
+
+
+@pytest.mark.parametrize("count", range(9))
+def test_masked_words_touch_nothing_else(count):
+    array, result = numbers(32), np.full(32, 7, np.float32)
+    _masked(array, result, 3, count)
+    expected = np.full(32, 7, np.float32)
+    expected[3 : 3 + count] = array[3 : 3 + count]
+    assert np.array_equal(result, expected)
+
+
+@njit
+def _load_rows(array, result, count):
+    vector.store_tile(result, 0, 8, vector.load_rows(array, 2, 13, 8, 3, 2, count))
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 11, 16])
+def test_rows_are_loaded_up_to_a_count(count):
+    array, result = numbers(60), np.ones(48, np.float32)
+    _load_rows(array, result, count)
+    expected = np.zeros((3, 16), np.float32)
+    for row in range(3):
+        expected[row, :count] = array[2 + 13 * row :][:count]
+    assert np.array_equal(result.reshape(3, 16), expected)
+
+
+@njit
+def _spread(array, result):
+    vector.store_tile(result, 0, 8, vector.spread(vector.load(array, 0, 4), 8))
+
+
+def test_a_lane_is_spread_over_a_vector():
+    array, result = numbers(4), np.empty(32, np.float32)
+    _spread(array, result)
+    assert np.array_equal(result.reshape(4, 8), np.repeat(array[:, np.newaxis], 8, axis=1))
+
+
+@njit
+def _multiply_rows(left, right, result):
+    rows = vector.load_tile(left, 0, 8, 8, 6)
+    vector.store_tile(result, 0, 8, vector.multiply_rows(rows, vector.load_tile(right, 0, 8, 8, 3)))
+
+
+def test_rows_are_multiplied():
+    left, right = numbers(48, np.float64), numbers(24, np.float64)
+    result = np.empty(16)
+    _multiply_rows(left, right, result)
+    expected = (left.reshape(2, 3, 8) * right.reshape(3, 8)).sum(axis=1)
+    assert np.allclose(result.reshape(2, 8), expected)
+
+
+@njit
+def _add_scaled_rows(tile, scales, rows, result):
+    start = vector.load_tile(tile, 0, 8, 8, 3)
+    factors = vector.spread(vector.load(scales, 0, 2), 8)
+    added = vector.add_scaled_rows(start, factors, vector.load_tile(rows, 0, 8, 8, 6))
+    vector.store_tile(result, 0, 8, added)
+
+
+def test_scaled_rows_are_added():
+    tile, scales, rows, result = map(numbers, (24, 2, 48, 24))
+    _add_scaled_rows(tile, scales, rows, result)
+    expected = tile + np.tensordot(scales, rows.reshape(2, 24), 1)
+    assert np.allclose(result, expected, rtol=1e-4, atol=1e-5)
+
+
+@njit
+def _totals(array, result):
+    vector.store(result, 0, vector.totals(vector.load_tile(array, 0, 8, 8, 4)))
+
+
+def test_lanes_are_summed():
+    array, result = numbers(32), np.empty(4, np.float32)
+    _totals(array, result)
+    assert np.allclose(result, array.reshape(4, 8).sum(axis=1), rtol=1e-5, atol=1e-5)
+
+
+@njit
+def _join(array, result):
+    low, high = vector.load(array, 0, 8), vector.load(array, 8, 8)
+    vector.store(result, 0, vector.join(low, high, 3))
+
+
+def test_vectors_are_joined():
+    array, result = numbers(16), np.empty(8, np.float32)
+    _join(array, result)
+    assert np.array_equal(result, array[3:11])
+
+
+@njit
+def _dots(left, right, result, lanes, fours):
+    total = vector.load(result, 0, len(lanes))
+    for first in range(0, len(left), len(fours)):
+        total = vector.dot_bytes(
+            total, vector.load(left, first, len(fours)), vector.load(right, first, len(fours))
+        )
+    vector.store(result, 0, total)
+
+
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+def test_bytes_are_multiplied_in_fours(lanes):
+    left = DRAW.integers(0, 256, 12 * lanes, np.uint8)
+    right = DRAW.integers(-128, 128, 12 * lanes, np.int8)
+    left[:4], right[:4] = 255, -128  # no saturation on the way
+    result = DRAW.integers(-1000, 1000, lanes, np.int32)
+    products = left.astype(np.int32) * right
+    expected = result + products.reshape(3, lanes, 4).sum(axis=(0, 2))
+    _dots(left, right, result, (0,) * lanes, (0,) * 4 * lanes)
+    assert np.array_equal(result, expected)
+
+
+@pytest.mark.skipif(vector._dot_instruction(16) is None, reason="no such instruction here")
+def test_bytes_are_multiplied_by_one_instruction():
+    arrays = np.ones(64, np.uint8), np.ones(64, np.int8), np.zeros(16, np.int32)
+    _dots(*arrays, (0,) * 16, (0,) * 64)
+    assert any("vpdpbusd" in text for text in _dots.inspect_asm().values())
