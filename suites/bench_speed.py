@@ -124,6 +124,16 @@ SUITE = AimSuite(
             ratio=1.2,
         ),
         Aim(
+            *("1-D, auto", "convolve", partial(_line, taps=(100, 10_000)), ("auto",)),
+            ("numba_toeplitz", "overlap_save"),
+            ratio=0.95,
+        ),
+        Aim(
+            *("2-D, 3 a side, from memory", "convolve"),
+            *(partial(_plane, sides=(3, 3), image=(2500, 4096)), _PLANE, ()),
+            roof=0.95,
+        ),
+        Aim(
             *("2-D, 3 to 31 a side, over OpenCV", "convolve", partial(_plane, sides=(3, 31))),
             *(_PLANE, ("opencv",)),
             ratio=1.8,
