@@ -1,4 +1,4 @@
-"""`conv2d` and its input gradient with Numba: runs of outputs in the cache, taps in threes."""
+"""`conv2d` and its input gradient with Numba: tiles of filters and pixels in registers."""
 
 from itertools import product
 from math import prod
@@ -6,6 +6,7 @@ from math import prod
 import numpy as np
 from numba import njit, prange
 
+from convgrad.kernels import vector
 from convgrad.kernels.convolution.conv2d_numba_planes import (
     Axis,
     Layout,
@@ -20,81 +21,67 @@ from convgrad.kernels.convolution.geometry import output_sides
 from convgrad.kernels.registry import kernel
 from convgrad.kernels.validation import plain
 
+_FILTERS = 8 if vector.register_bytes() == 64 else 4
+_ALL = (0,) * _FILTERS
+_VECTORS = 3
+"""Filters, and vectors of outputs, of a tile; with pixels and a weight it fills the registers."""
 _RUN_BYTES = 2048
-"""Outputs of one filter that are worked on together: four runs and what they see fit L1."""
-_VECTOR = 16
-"""Runs are rounded up to a multiple, so that no output is left over for scalar code."""
-_JOINT_FILTERS, _JOINT_TAPS = 4, 3
+"""About so many bytes of outputs of a filter are worked on together: what they see fits L2."""
 _SMALLEST_PARTITION = 1 << 17
 """Multiplications, a few microseconds of work: less is not worth waking a thread."""
 _MOST_PARTITIONS = 256
-_FASTMATH = {"reassoc", "contract", "nsz"}
 
 
-@njit(cache=True, fastmath=_FASTMATH)
-def _sum_four(pixels, offsets, weights, places, pitch, sums):
-    """Set the run of outputs of four filters.
-
-    Three taps go together: twelve weights stay in registers, pixels are loaded once for four
-    filters, and sums loaded and stored once for three taps. All is read before anything is
-    stored, as the compiler does not know that these are different memory.
+@njit(cache=True)
+def _set_tile(pixels, at, offsets, weights, first, places, pitches, sums, filters, vectors, tile):
+    """Set the outputs from ``at`` on of some filters, a few vectors of each.
 
     Parameters
     ----------
     pixels, offsets : ndarray
         Tap t multiplies the run that begins at ``pixels[offsets[t]]``.
-    weights, places, pitch
-        Tap t of filter f is ``weights[f * pitch + places[t]]``.
-    sums : ndarray, shape (4, length)
+    weights, first, places, pitches
+        Tap t of filter f is ``weights[first + f * pitches[0] + places[t]]``.
+    sums : ndarray
+        Outputs of filter f begin at ``sums[f * pitches[1]]``.
+    filters, vectors, tile : tuple
+        As long as there are filters, vectors, and vectors in all.
     """
-    length, taps = sums.shape[1], len(offsets)
-    a, b, c, d = sums[0], sums[1], sums[2], sums[3]
-    weights_a, weights_b = weights, weights[pitch:]
-    weights_c, weights_d = weights[2 * pitch :], weights[3 * pitch :]
-    sums[:] = 0
-    joint = taps - taps % _JOINT_TAPS
-    for tap in range(0, joint, _JOINT_TAPS):
-        t0, t1, t2 = places[tap], places[tap + 1], places[tap + 2]
-        a0, a1, a2 = weights_a[t0], weights_a[t1], weights_a[t2]
-        b0, b1, b2 = weights_b[t0], weights_b[t1], weights_b[t2]
-        c0, c1, c2 = weights_c[t0], weights_c[t1], weights_c[t2]
-        d0, d1, d2 = weights_d[t0], weights_d[t1], weights_d[t2]
-        pixels0, pixels1 = pixels[offsets[tap] :], pixels[offsets[tap + 1] :]
-        pixels2 = pixels[offsets[tap + 2] :]
-        for i in range(length):
-            x0, x1, x2 = pixels0[i], pixels1[i], pixels2[i]
-            sum_a = a[i] + (a0 * x0 + a1 * x1 + a2 * x2)
-            sum_b = b[i] + (b0 * x0 + b1 * x1 + b2 * x2)
-            sum_c = c[i] + (c0 * x0 + c1 * x1 + c2 * x2)
-            sum_d = d[i] + (d0 * x0 + d1 * x1 + d2 * x2)
-            a[i], b[i], c[i], d[i] = sum_a, sum_b, sum_c, sum_d
-    for tap in range(joint, taps):
-        t0 = places[tap]
-        a0, b0, c0, d0 = weights_a[t0], weights_b[t0], weights_c[t0], weights_d[t0]
-        pixels0 = pixels[offsets[tap] :]
-        for i in range(length):
-            x0 = pixels0[i]
-            sum_a, sum_b = a[i] + a0 * x0, b[i] + b0 * x0
-            sum_c, sum_d = c[i] + c0 * x0, d[i] + d0 * x0
-            a[i], b[i], c[i], d[i] = sum_a, sum_b, sum_c, sum_d
+    lanes = vector.width(pixels)
+    total = vector.zero_tile(pixels, lanes, len(tile))
+    for tap in range(len(offsets)):
+        x = vector.load_tile(pixels, at + offsets[tap], lanes, lanes, len(vectors))
+        w = vector.broadcast_tile(weights, first + places[tap], pitches[0], lanes, len(filters))
+        total = vector.add_outer(total, w, x)
+    vector.store_rows(sums, at, pitches[1], total, len(vectors), len(filters))
 
 
-@njit(cache=True, fastmath=_FASTMATH)
-def _sum_one(pixels, offsets, weights, places, sums):
-    """Set the run of outputs of one filter, three taps at a time."""
-    length, taps = len(sums), len(offsets)
-    sums[:] = 0
-    joint = taps - taps % _JOINT_TAPS
-    for tap in range(0, joint, _JOINT_TAPS):
-        w0, w1, w2 = weights[places[tap]], weights[places[tap + 1]], weights[places[tap + 2]]
-        x0, x1 = pixels[offsets[tap] :], pixels[offsets[tap + 1] :]
-        x2 = pixels[offsets[tap + 2] :]
-        for i in range(length):
-            sums[i] += w0 * x0[i] + w1 * x1[i] + w2 * x2[i]
-    for tap in range(joint, taps):
-        w0, x0 = weights[places[tap]], pixels[offsets[tap] :]
-        for i in range(length):
-            sums[i] += w0 * x0[i]
+@njit(cache=True)
+def _set_sums(pixels, offsets, weights, first, places, pitches, sums, length, filters):
+    """Set ``length`` outputs of some filters, at least a vector: the last may overlap others."""
+    lanes, at = vector.width(pixels), 0
+    own = offsets, weights, first, places, pitches, sums, filters
+    while at < length:
+        left = length - at
+        if left >= _VECTORS * lanes:
+            _set_tile(pixels, at, *own, (0, 0, 0), filters + filters + filters)
+            at += _VECTORS * lanes
+        elif left >= 2 * lanes:
+            _set_tile(pixels, at, *own, (0, 0), filters + filters)
+            at += 2 * lanes
+        else:
+            _set_tile(pixels, min(at, length - lanes), *own, (0,), filters)
+            at += lanes
+
+
+@njit(cache=True)
+def _set_few(pixels, offsets, weights, places, sums):
+    """Set less than a vector of outputs of one filter."""
+    for i in range(len(sums)):
+        total = sums.dtype.type(0)
+        for tap in range(len(offsets)):
+            total += weights[places[tap]] * pixels[offsets[tap] + i]
+        sums[i] = total
 
 
 @njit(cache=True)
@@ -117,7 +104,7 @@ def _store(sums, start, pitch, columns, place, result):
 
 @njit(cache=True)
 def _sum_items(flat, offsets, weights, places, counts, pitches, target, items, result):
-    """Do some items of work: one run of outputs of up to four filters of one image.
+    """Do some items of work: one run of outputs of a tile of filters of one image.
 
     Parameters
     ----------
@@ -140,27 +127,32 @@ def _sum_items(flat, offsets, weights, places, counts, pitches, target, items, r
     outputs = (rows - 1) * pitch + columns
     runs = (outputs + run - 1) // run
     count = result.shape[1] // groups
-    blocks = (count + _JOINT_FILTERS - 1) // _JOINT_FILTERS
+    blocks = (count + _FILTERS - 1) // _FILTERS
     furthest = 0
     for offset in offsets:
         furthest = max(furthest, offset)
-    scratch = np.empty(_JOINT_FILTERS * run, flat.dtype)
+    sums = np.empty(_FILTERS * run, flat.dtype)
+    zero, apart = np.int64(0), (filter_pitch, run)
     for item in range(items[0], items[1]):
         block, start = item % blocks, item // blocks % runs * run
         image, group = item // (blocks * runs) // groups, item // (blocks * runs) % groups
         pixels = flat[(image * groups + group) * group_pitch + start :]
         length = min(run, len(pixels) - furthest)
-        sums = scratch[: _JOINT_FILTERS * length].reshape(_JOINT_FILTERS, length)
-        first = block * _JOINT_FILTERS
-        joint = min(_JOINT_FILTERS, count - first)
+        first = block * _FILTERS
+        joint = min(_FILTERS, count - first)
         own = weights[group * (len(weights) // groups) + first * filter_pitch :]
-        if joint == _JOINT_FILTERS:
-            _sum_four(pixels, offsets, own, places, filter_pitch, sums)
+        if length < vector.width(flat):
+            for i in range(joint):
+                out = sums[i * run : i * run + length]
+                _set_few(pixels, offsets, own[i * filter_pitch :], places, out)
+        elif joint == _FILTERS:
+            _set_sums(pixels, offsets, own, zero, places, apart, sums, length, _ALL)
         else:
             for i in range(joint):
-                _sum_one(pixels, offsets, own[i * filter_pitch :], places, sums[i])
+                one, out = np.int64(i * filter_pitch), sums[i * run :]
+                _set_sums(pixels, offsets, own, one, places, apart, out, length, (0,))
         for i in range(joint):
-            useful = sums[i, : outputs - start]
+            useful = sums[i * run : i * run + min(length, outputs - start)]
             plane = result[image, group * count + first + i]
             _store(useful, start, pitch, columns, target, plane)
 
@@ -174,9 +166,10 @@ def _sum(flat, offsets, weights, places, counts, pitches, target, items, parts, 
 
 
 def _run_length(outputs, itemsize):
-    """Outputs of a run: as equal as can be, and whole vectors."""
+    """Outputs of a run: as equal as can be, and whole tiles."""
     runs = -(-outputs * itemsize // _RUN_BYTES)
-    return -(-outputs // (runs * _VECTOR)) * _VECTOR
+    tile = _VECTORS * vector.register_bytes() // itemsize
+    return -(-outputs // (runs * tile)) * tile
 
 
 def _correlate(planes, layout, groups, filters, places, filter_pitch, rows, columns, step, result):
@@ -196,7 +189,7 @@ def _correlate(planes, layout, groups, filters, places, filter_pitch, rows, colu
     offsets = tap_offsets(len(places), channel_length, rows, columns, layout)
     outputs = (rows.count - 1) * layout.pitch + columns.count
     run = _run_length(outputs, flat.itemsize)
-    blocks = -(-channels // groups // _JOINT_FILTERS)
+    blocks = -(-channels // groups // _FILTERS)
     items = batch * groups * blocks * -(-outputs // run)
     work = batch * channels * outputs * places.size
     parts = max(min(work // _SMALLEST_PARTITION, _MOST_PARTITIONS, items), 1)
@@ -219,11 +212,17 @@ def _workspace(images, filters, *, stride, padding, dilation, **_):
 
 @kernel("conv2d", family="numba", workspace=_workspace)
 def numba_parallel(images, filters, *, stride, padding, dilation, groups, out=None):
-    """Four filters and three taps at a time, added to runs of outputs that stay in the L1 cache.
+    """Direct sums over register tiles, 8 filters x 3 vectors of outputs (4 on 16 registers).
 
-    As many flops as the definition, and a few percent more for outputs between rows. Images are
-    copied once to where their zeros are (`conv2d_numba_planes`), unless they need none. Work is
-    split over images, filters and runs of rows, so that one image keeps all threads busy.
+    For every tap, 3 vectors of pixels meet a weight of each filter, 24 multiply-adds for 11 loads
+    (register blocking; Goto and van de Geijn, 2008); sums stay in registers from the first
+    channel to the last. A vector of outputs runs across rows, which share the zeros between them:
+    images are copied once to where their zeros are (`conv2d_numba_planes`), unless they need none.
+    Weights are read as they lie. As many flops as the definition, a few percent more for outputs
+    between rows, and up to two vectors a run. Sums run in a fixed order. Work is split over images,
+    filters and runs of rows, so that one image keeps all threads busy; the same pixels meet all
+    filters before the next, and stay in L2. For layers of some channels; filters that are not a
+    multiple of 8 in a group go singly.
     """
     size, (count, per_group, *filter_size) = images.shape[2:], filters.shape
     sides = output_sides(size, filter_size, stride, padding, dilation)

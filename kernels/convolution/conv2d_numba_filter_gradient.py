@@ -1,10 +1,11 @@
-"""Filter gradient of `conv2d` with Numba: runs of outputs in the cache, filters times taps."""
+"""Filter gradient of `conv2d` with Numba: tiles of filters and taps in registers."""
 
 from math import prod
 
 import numpy as np
 from numba import njit, prange
 
+from convgrad.kernels import vector
 from convgrad.kernels.convolution.conv2d_numba_planes import (
     Layout,
     forward_layout,
@@ -14,99 +15,56 @@ from convgrad.kernels.convolution.conv2d_numba_planes import (
 )
 from convgrad.kernels.registry import kernel
 
-_RUN_BYTES = 4096
-"""Pixels of one tap that are summed at a time: four runs of gradients and what they meet fit L1."""
-_JOINT_FILTERS, _JOINT_TAPS = 4, 3
+_FILTERS = 8 if vector.register_bytes() == 64 else 4
+_ALL = (0,) * _FILTERS
+_TAPS = 3
+"""Filters and taps whose sums stay in registers, with the pixels and gradients that they meet."""
+_RUN_BYTES = 2048
+"""Pixels of one tap that are summed at a time: runs of gradients and what they meet fit L1."""
 _BLOCK_TAPS = 24
-"""Taps that a run of gradients meets while it is in the cache."""
-_VECTOR = 16
-"""Runs are rounded up to a multiple, so that no output is left over for scalar code."""
+"""Taps, whole tiles of them, that a run of gradients meets while it is in the cache."""
+_VECTOR = vector.lanes_of("float32")
+"""Runs are rounded up to a multiple, so that no output is left over for part of a vector."""
 _SMALLEST_PARTITION = 1 << 17
 """Multiplications, a few microseconds of work: less is not worth waking a thread."""
 _MOST_PARTITIONS = 256
 _ENOUGH_ITEMS = 64
-_FASTMATH = {"reassoc", "contract", "nsz"}
 
 
-@njit(cache=True, fastmath=_FASTMATH)
-def _add_four(pixels, offsets, slopes, pitch, length, sums):
-    """Add to ``sums[filter, tap]`` what a run of four filters' output gradients contributes.
+@njit(cache=True)
+def _add_tile(pixels, tap0, tap1, tap2, slopes, pitch, length, sums, filters, tile):
+    """Set ``sums[filter, tap]`` to what a run of some filters' output gradients contributes.
 
-    Twelve sums stay in registers; tap t meets the run that begins at ``pixels[offsets[t]]``, and
-    the gradients of filter f begin at ``slopes[f * pitch]``.
+    Tap t meets the run that begins at ``pixels[tap<t>]``; gradients of filter f begin at
+    ``slopes[f * pitch]``. ``filters`` and ``tile`` are as long as there are filters, and sums.
     """
-    taps = len(offsets)
-    a, b = slopes, slopes[pitch:]
-    c, d = slopes[2 * pitch :], slopes[3 * pitch :]
-    zero = sums.dtype.type(0)
-    joint = taps - taps % _JOINT_TAPS
-    for tap in range(0, joint, _JOINT_TAPS):
-        x0, x1 = pixels[offsets[tap] :], pixels[offsets[tap + 1] :]
-        x2 = pixels[offsets[tap + 2] :]
-        a0, a1, a2, b0, b1, b2 = zero, zero, zero, zero, zero, zero
-        c0, c1, c2, d0, d1, d2 = zero, zero, zero, zero, zero, zero
-        for i in range(length):
-            a0 += a[i] * x0[i]
-            a1 += a[i] * x1[i]
-            a2 += a[i] * x2[i]
-            b0 += b[i] * x0[i]
-            b1 += b[i] * x1[i]
-            b2 += b[i] * x2[i]
-            c0 += c[i] * x0[i]
-            c1 += c[i] * x1[i]
-            c2 += c[i] * x2[i]
-            d0 += d[i] * x0[i]
-            d1 += d[i] * x1[i]
-            d2 += d[i] * x2[i]
-        sums[0, tap] += a0
-        sums[0, tap + 1] += a1
-        sums[0, tap + 2] += a2
-        sums[1, tap] += b0
-        sums[1, tap + 1] += b1
-        sums[1, tap + 2] += b2
-        sums[2, tap] += c0
-        sums[2, tap + 1] += c1
-        sums[2, tap + 2] += c2
-        sums[3, tap] += d0
-        sums[3, tap + 1] += d1
-        sums[3, tap + 2] += d2
-    for tap in range(joint, taps):
-        x0 = pixels[offsets[tap] :]
-        a0, b0, c0, d0 = zero, zero, zero, zero
-        for i in range(length):
-            a0 += a[i] * x0[i]
-            b0 += b[i] * x0[i]
-            c0 += c[i] * x0[i]
-            d0 += d[i] * x0[i]
-        sums[0, tap] += a0
-        sums[1, tap] += b0
-        sums[2, tap] += c0
-        sums[3, tap] += d0
+    lanes = vector.width(pixels)
+    total, whole = vector.zero_tile(pixels, lanes, len(tile)), length // lanes * lanes
+    for i in range(0, whole, lanes):
+        x0, x1 = vector.load(pixels, tap0 + i, lanes), vector.load(pixels, tap1 + i, lanes)
+        x = x0, x1, vector.load(pixels, tap2 + i, lanes)
+        total = vector.add_outer(total, vector.load_tile(slopes, i, pitch, lanes, len(filters)), x)
+    if whole < length:
+        left = length - whole
+        x0 = vector.load_first(pixels, tap0 + whole, lanes, left)
+        x1 = vector.load_first(pixels, tap1 + whole, lanes, left)
+        x = x0, x1, vector.load_first(pixels, tap2 + whole, lanes, left)
+        own = vector.load_rows(slopes, whole, pitch, lanes, len(filters), 1, left)
+        total = vector.add_outer(total, own, x)
+    vector.store(sums, 0, vector.totals(total))
 
 
-@njit(cache=True, fastmath=_FASTMATH)
-def _add_one(pixels, offsets, slopes, length, sums):
-    """Add to ``sums[tap]`` what a run of one filter's output gradients contributes."""
-    taps = len(offsets)
-    zero = sums.dtype.type(0)
-    joint = taps - taps % _JOINT_TAPS
-    for tap in range(0, joint, _JOINT_TAPS):
-        x0, x1 = pixels[offsets[tap] :], pixels[offsets[tap + 1] :]
-        x2 = pixels[offsets[tap + 2] :]
-        sum0, sum1, sum2 = zero, zero, zero
-        for i in range(length):
-            sum0 += slopes[i] * x0[i]
-            sum1 += slopes[i] * x1[i]
-            sum2 += slopes[i] * x2[i]
-        sums[tap] += sum0
-        sums[tap + 1] += sum1
-        sums[tap + 2] += sum2
-    for tap in range(joint, taps):
-        x0 = pixels[offsets[tap] :]
-        sum0 = zero
-        for i in range(length):
-            sum0 += slopes[i] * x0[i]
-        sums[tap] += sum0
+@njit(cache=True)
+def _add_taps(pixels, offsets, slopes, pitch, length, scratch, sums, filters, tile):
+    """Add to ``sums[filter, tap]``, three taps at a time; a last one may be met thrice."""
+    last = len(offsets) - 1
+    for tap in range(0, len(offsets), _TAPS):
+        tap0, tap1 = offsets[tap], offsets[min(tap + 1, last)]
+        tap2 = offsets[min(tap + 2, last)]
+        _add_tile(pixels, tap0, tap1, tap2, slopes, pitch, length, scratch, filters, tile)
+        for i in range(len(filters)):
+            for j in range(min(_TAPS, len(offsets) - tap)):
+                sums[i, tap + j] += scratch[i * _TAPS + j]
 
 
 @njit(cache=True)
@@ -133,31 +91,34 @@ def _add_items(flat, slopes, offsets, counts, pitches, run, items, partial):
     group_pitch, pitch, step = pitches
     shares, filters, taps = partial.shape
     count = filters // groups
-    blocks = (count + _JOINT_FILTERS - 1) // _JOINT_FILTERS
+    blocks = (count + _FILTERS - 1) // _FILTERS
     tap_blocks = (taps + _BLOCK_TAPS - 1) // _BLOCK_TAPS
     furthest = 0
     for offset in offsets:
         furthest = max(furthest, offset)
-    sums = np.empty((_JOINT_FILTERS, _BLOCK_TAPS), flat.dtype)
+    sums = np.empty((_FILTERS, _BLOCK_TAPS), flat.dtype)
+    scratch = np.empty(_FILTERS * _TAPS, flat.dtype)
     for item in range(items[0], items[1]):
         tap_block, block = item % tap_blocks, item // tap_blocks % blocks
         group = item // (tap_blocks * blocks) % groups
         share = item // (tap_blocks * blocks * groups)
         some_taps = slice(tap_block * _BLOCK_TAPS, min((tap_block + 1) * _BLOCK_TAPS, taps))
         some_offsets = offsets[some_taps]
-        joint = min(_JOINT_FILTERS, count - block * _JOINT_FILTERS)
-        first = group * count + block * _JOINT_FILTERS
+        joint = min(_FILTERS, count - block * _FILTERS)
+        first = group * count + block * _FILTERS
         sums[:] = 0
         for number in range(share * batch * runs // shares, (share + 1) * batch * runs // shares):
             image, start = number // runs, number % runs * step
             pixels = flat[(image * groups + group) * group_pitch + start :]
             length = min(run, outputs - start, len(pixels) - furthest)
             own = slopes[(image * filters + first) * pitch + start :]
-            if joint == _JOINT_FILTERS:
-                _add_four(pixels, some_offsets, own, pitch, length, sums)
+            shared = pixels, some_offsets
+            if joint == _FILTERS:
+                _add_taps(*shared, own, pitch, length, scratch, sums, _ALL, _ALL + _ALL + _ALL)
             else:
                 for i in range(joint):
-                    _add_one(pixels, some_offsets, own[i * pitch :], length, sums[i])
+                    one = own[i * pitch :]
+                    _add_taps(*shared, one, pitch, length, scratch, sums[i:], (0,), (0, 0, 0))
         for i in range(joint):
             target = partial[share, first + i, some_taps]
             for tap in range(len(target)):
@@ -199,7 +160,7 @@ def _cut(batch, outputs, itemsize, filters, groups, taps):
     """
     runs = -(-outputs * itemsize // _RUN_BYTES)
     run = -(-outputs // (runs * _VECTOR)) * _VECTOR
-    items = groups * -(-filters // groups // _JOINT_FILTERS) * -(-taps // _BLOCK_TAPS)
+    items = groups * -(-filters // groups // _FILTERS) * -(-taps // _BLOCK_TAPS)
     work = batch * outputs * filters * taps
     most = min(batch * -(-outputs // run), work // _SMALLEST_PARTITION + 1)
     shares = min(-(-_ENOUGH_ITEMS // items), most)
@@ -222,8 +183,10 @@ def _workspace(images, output_gradient, *, filter_size, stride, padding, dilatio
 
 @kernel("conv2d_filter_gradient", family="numba", workspace=_workspace)
 def numba_parallel(images, output_gradient, *, filter_size, stride, padding, dilation, groups):
-    """Sums over runs of outputs, for four filters and three taps at a time, in registers.
+    """Sums over runs of outputs in register tiles, 8 filters x 3 taps (4 on 16 registers).
 
+    A vector of outputs' gradients of each filter meets the pixels of each tap: 24 multiply-adds
+    for 11 loads (register blocking; Goto and van de Geijn, 2008), and one addition of lanes a run.
     As many flops as the definition, and a few percent more for places between rows, where the
     gradient is filled with zeros. Images are copied once to where their zeros are
     (`conv2d_numba_planes`), unless they need none. Work is split over filters and taps, and over
