@@ -27,7 +27,8 @@ def aims(samples, cells, info):
         As `store.Run.samples` and `summary.cells` give them.
     info : dict
         What ``run.json`` says; ``aims`` is a list of dict with ``name``, ``measure`` (`RATIO` or
-        `ROOF`), ``must_be``, ``operation``, ``cases`` (labels), ``ours`` and ``rivals`` (names).
+        `ROOF`), ``must_be``, ``operation``, ``call``, ``cases`` (labels), ``ours`` and ``rivals``
+        (names).
 
     Returns
     -------
@@ -43,7 +44,11 @@ def aims(samples, cells, info):
     timed = published(cells[cells.status == "ok"])
     rows = []
     for aim in info.get("aims", []):
-        own = timed[(timed.operation == aim["operation"]) & timed.case.isin(aim["cases"])]
+        own = timed[
+            (timed.operation == aim["operation"])
+            & timed.case.isin(aim["cases"])
+            & (timed.call == aim.get("call", "plain"))
+        ]
         for (dtype, threads), group in own.groupby(["dtype", "threads"]):
             found = [_of_case(samples, case, aim) for _, case in group.groupby("case")]
             if found := [one for one in found if one]:

@@ -27,6 +27,8 @@ class Aim:
     roof : float, optional
         Ours reaches at least so much of the roof that binds it.
     dtype : str
+    call : str
+        How kernels are called, one of `schema.CALLS`.
     """
 
     name: str
@@ -37,12 +39,14 @@ class Aim:
     ratio: float | None = None
     roof: float | None = None
     dtype: str = "float32"
+    call: str = "plain"
 
     def facts(self, cases):
         """What `convgrad.results.aims` has to know, of the cases that were drawn."""
         shared = {
             "name": self.name,
             "operation": self.operation,
+            "call": self.call,
             "cases": [case.label for case in cases],
             "ours": self.ours,
             "rivals": self.rivals,
@@ -116,6 +120,7 @@ class AimSuite:
             usable = [name for name in aim.rivals if name in names and not known[name].why_not()]
             for case in cases if not dtypes or aim.dtype in dtypes else ():
                 for count in threads or dict.fromkeys((1, cores)):
-                    block = Block(case, count, names, usable[0] if usable else names[0])
-                    found.setdefault((case, count), block)
+                    baseline = usable[0] if usable else names[0]
+                    block = Block(case, count, names, baseline, call=aim.call)
+                    found.setdefault((case, count, aim.call), block)
         return list(found.values())

@@ -131,7 +131,8 @@ SUITE = AimSuite(
         Aim(
             *("2-D, 3 a side, from memory", "convolve"),
             *(partial(_plane, sides=(3, 3), image=(2500, 4096)), _PLANE, ()),
-            roof=0.95,
+            roof=0.95 * 2 / 3,  # The roof is for reading: what is written is read before.
+            call="out",
         ),
         Aim(
             *("2-D, 3 to 31 a side, over OpenCV", "convolve", partial(_plane, sides=(3, 31))),
