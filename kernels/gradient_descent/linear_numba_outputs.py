@@ -109,7 +109,7 @@ def _collect(weights, out):
         count = min(pitch, out.shape[1] - group * pitch)
         for j in range(out.shape[0]):
             for k in range(count):
-                out[j, group * pitch + k] = -weights[group, j, k]
+                out[j, group * pitch + k] = 0 - weights[group, j, k]
 
 
 @njit(cache=True)
