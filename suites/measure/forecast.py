@@ -21,24 +21,23 @@ class Forecast:
         known[work] = min(seconds, known.get(work, seconds))
 
     def seconds(self, kernel, case, threads):
-        """Predict the seconds of one call from the nearest smaller case that was measured.
+        """Predict the seconds of one call from the smaller cases that were measured.
 
         Returns
         -------
         float or None
-            In proportion to the work; None if no smaller case took long enough to tell.
+            In proportion to the work, at the best pace that was seen: a kernel that waited for
+            memory in a case of little work is not slow in one of much. None if no smaller case
+            took long enough to tell.
         """
         work = _work(kernel, case)
         trusted = TRUSTED_NAIVE_S if kernel.family == "naive" else TRUSTED_S
-        known = [
-            (amount, seconds)
+        paces = [
+            seconds / amount
             for amount, seconds in self._known[_key(kernel, case, threads)].items()
             if amount <= work and seconds >= trusted
         ]
-        if not known:
-            return None
-        amount, seconds = max(known)
-        return seconds * work / amount
+        return min(paces) * work if paces else None
 
 
 def _key(kernel, case, threads):

@@ -30,13 +30,6 @@ def test_fft_does_not_grow_with_the_taps():
     assert forecast.seconds(FFT, case(100_000, 1000), 2) == pytest.approx(0.01, rel=0.05)
 
 
-def test_nearest_smaller_case_counts():
-    forecast = Forecast()
-    forecast.learn(DIRECT, case(1_000_000, 1), 2, 1.0)  # mostly overhead
-    forecast.learn(DIRECT, case(1_000_000, 10), 2, 2.0)
-    assert forecast.seconds(DIRECT, case(1_000_000, 20), 2) == pytest.approx(4.0)
-
-
 def test_a_trial_that_was_disturbed_counts_no_longer_once_it_is_measured():
     forecast = Forecast()
     forecast.learn(DIRECT, case(100_000, 10), 2, 0.5)
@@ -62,3 +55,10 @@ def test_plain_loops_are_predicted_from_a_tiny_case():
     forecast = Forecast()
     forecast.learn(NAIVE, case(100, 10), 1, 1e-4)
     assert forecast.seconds(NAIVE, case(100_000, 10), 1) == pytest.approx(0.1, rel=1e-2)
+
+
+def test_the_best_pace_of_smaller_cases_counts():
+    forecast = Forecast()
+    forecast.learn(DIRECT, case(100_000, 100), 2, 0.002)
+    forecast.learn(DIRECT, case(10_000_000, 3), 2, 0.01)  # waits for memory
+    assert forecast.seconds(DIRECT, case(1_000_000, 300), 2) == pytest.approx(0.06, rel=1e-3)
