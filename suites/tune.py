@@ -42,8 +42,6 @@ _FORETELLING, _RENEWED = 16, 1.2
 """... by so many cases and more; again when there are so many times as many ..."""
 _SURPRISE = 0.1
 """... but for this share of the cases, in which all are called."""
-_MOST_POINTS = 800
-"""More make the first choice take a second, and no choice better that was seen."""
 _COMPILING_S, _CALLS = 0.3, 10
 """A kernel whose first calls take longer than so many seconds and so many calls compiles."""
 
@@ -130,10 +128,8 @@ class Stratum:
         """What a table keeps."""
         names = sorted({name for row in self.seconds for name in row if _hopeful(name, self)})
         kind, _ = _where(self.draw(np.random.default_rng(0), DTYPES[0]), 1)
-        kept = np.sort(np.random.default_rng(0).permutation(len(self.points))[:_MOST_POINTS])
-        rows = [self.seconds[i] for i in kept]
-        seconds = {name: [_short(row.get(name)) for row in rows] for name in names}
-        return {"kind": kind, "points": [self.points[i] for i in kept], "seconds": seconds}
+        seconds = {name: [_short(row.get(name)) for row in self.seconds] for name in names}
+        return {"kind": kind, "points": list(self.points), "seconds": seconds}
 
 
 class Turn(NamedTuple):

@@ -41,7 +41,7 @@ def test_strata_with_more_coordinates_get_more_time():
     assert share[1] < share[2]
 
 
-def test_a_table_keeps_what_came_close_to_the_fastest(monkeypatch):
+def test_a_table_keeps_what_came_close_to_the_fastest():
     stratum, random = tune.Stratum("convolve", 1), np.random.default_rng(0)
     for found in ({"numpy": 1.0, "slow": 9.0, "torch": 3.123456}, {"numpy": 1.0}):
         stratum.learn(stratum.draw(random, "float32"), 2, found, {})
@@ -49,9 +49,6 @@ def test_a_table_keeps_what_came_close_to_the_fastest(monkeypatch):
     assert group["seconds"] == {"numpy": [1.0, 1.0], "torch": [3.123, None]}
     assert len(group["points"]) == 2
     assert group["kind"] == "1-D"
-    monkeypatch.setattr(tune, "_MOST_POINTS", 1)
-    group = stratum.group()
-    assert len(group["points"]) == len(group["seconds"]["numpy"]) == 1
 
 
 def test_what_was_not_called_is_foretold_by_the_cases_before():
