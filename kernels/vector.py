@@ -135,15 +135,6 @@ def _element_bytes(context, kind):
 
 
 @intrinsic(prefer_literal=True)
-def zeros(typing, array, lanes):
-    """``zeros(array, lanes)``: a vector of zeros of the array's dtype."""
-    kind = Vector(array.dtype, lanes.literal_value)
-    return kind(array, lanes), lambda context, builder, *_: ir.Constant(
-        context.get_value_type(kind), None
-    )
-
-
-@intrinsic(prefer_literal=True)
 def zero_tile(typing, array, lanes, count):
     """``zero_tile(array, lanes, count)``: a tile of ``count`` vectors of zeros."""
     tile = types.UniTuple(Vector(array.dtype, lanes.literal_value), count.literal_value)

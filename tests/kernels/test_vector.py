@@ -94,6 +94,18 @@ def test_lanes_are_summed():
 
 
 @njit
+def _multiply_add(array, result):
+    left, right = vector.load(array, 0, 8), vector.broadcast(array[0], 8)
+    vector.store(result, 0, vector.multiply_add(left, right, vector.load(array, 8, 8)))
+
+
+def test_products_are_added():
+    array, result = numbers(16), np.empty(8, np.float32)
+    _multiply_add(array, result)
+    assert np.allclose(result, array[:8] * array[0] + array[8:], rtol=1e-5, atol=1e-6)
+
+
+@njit
 def _join(array, result):
     low, high = vector.load(array, 0, 8), vector.load(array, 8, 8)
     vector.store(result, 0, vector.join(low, high, 3))
