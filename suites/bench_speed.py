@@ -10,8 +10,8 @@ __all__ = ["SUITE", "bench"]
 _SCIPY = ("scipy_direct", "scipy_fftconvolve", "scipy_oaconvolve", "scipy_ndimage")
 _RIVALS = ("numpy", *_SCIPY, "opencv", "torch", "pyfftw")
 _FFT_RIVALS = ("scipy_fftconvolve", "scipy_oaconvolve", "pyfftw")
-_LINE, _LONG = ("numba_toeplitz", "numba_parallel"), ("overlap_save",)
-_PLANE = ("numba_stripes", "numba_parallel")
+_LINE, _PLANE = ("numba_toeplitz", "numba_parallel"), ("numba_stripes", "numba_parallel")
+_BLOCKS = ("numba_overlap_save",)
 _RANK_ONE, _CV = ("separable",), ("opencv_separable", "opencv")
 _LINEAR_RIVALS = ("numpy", "scipy_gemv", "torch")
 _FILTER = ("numba_parallel", "numba_tiles", "numba_gram", "numba_gram_fft")
@@ -100,32 +100,33 @@ SUITE = AimSuite(
             ratio=2.0,
         ),
         Aim(
-            *("1-D, 3 to 256 taps", "convolve", partial(_line, taps=(3, 256)), _LINE, _RIVALS),
+            *("1-D, 3 to 256 taps", "convolve", partial(_line, taps=(3, 256))),
+            *((*_LINE, *_BLOCKS), _RIVALS),
             ratio=3.0,
         ),
         Aim(
-            *("1-D, 257 to 512 taps", "convolve", _MANY, _LINE, _RIVALS),
+            *("1-D, 257 to 512 taps", "convolve", _MANY, (*_LINE, *_BLOCKS), _RIVALS),
             ratio=1.5,
-            roof=0.95,
         ),
-        Aim("1-D, 9 to 16 taps", "convolve", _FEW, _LINE, (), roof=0.5),
+        Aim("1-D direct, 257 to 512 taps", "convolve", _MANY, _LINE, (), roof=0.95),
+        Aim("1-D direct, 9 to 16 taps", "convolve", _FEW, _LINE, (), roof=0.5),
         Aim(
-            *("1-D, 257 to 512 taps, float64", "convolve", _MANY, _LINE, ()),
+            *("1-D direct, 257 to 512 taps, float64", "convolve", _MANY, _LINE, ()),
             roof=0.9 * 0.95,
             dtype="float64",
         ),
         Aim(
-            *("1-D, 9 to 16 taps, float64", "convolve", _FEW, _LINE, ()),
+            *("1-D direct, 9 to 16 taps, float64", "convolve", _FEW, _LINE, ()),
             roof=0.9 * 0.5,
             dtype="float64",
         ),
         Aim(
-            *("1-D, 1,000 to 1,000,000 taps", "convolve", _long, _LONG, ("scipy_oaconvolve",)),
+            *("1-D, 1,000 to 1,000,000 taps", "convolve", _long, _BLOCKS, ("scipy_oaconvolve",)),
             ratio=1.2,
         ),
         Aim(
             *("1-D, auto", "convolve", partial(_line, taps=(100, 10_000)), ("auto",)),
-            ("numba_toeplitz", "overlap_save"),
+            ("numba_toeplitz", *_BLOCKS),
             ratio=0.95,
         ),
         Aim(
@@ -136,17 +137,17 @@ SUITE = AimSuite(
         ),
         Aim(
             *("2-D, 3 to 31 a side, over OpenCV", "convolve", partial(_plane, sides=(3, 31))),
-            *(_PLANE, ("opencv",)),
+            *((*_PLANE, *_BLOCKS), ("opencv",)),
             ratio=1.8,
         ),
         Aim(
             *("2-D, 3 to 31 a side, over FFT", "convolve", partial(_plane, sides=(3, 31))),
-            *(_PLANE, _FFT_RIVALS),
+            *((*_PLANE, *_BLOCKS), _FFT_RIVALS),
             ratio=1.2,
         ),
         Aim(
             *("2-D, 32 to 255 a side", "convolve", partial(_plane, sides=(32, 255))),
-            *(("overlap_save",), ("opencv",)),
+            *(_BLOCKS, ("opencv",)),
             ratio=1.0,
         ),
         Aim(
@@ -159,7 +160,7 @@ SUITE = AimSuite(
             dtype="float64",
         ),
         Aim(
-            *("3-D, 3 to 9 a side", "convolve", _volume, (*_PLANE, "overlap_save")),
+            *("3-D, 3 to 9 a side", "convolve", _volume, (*_PLANE, *_BLOCKS)),
             (*_SCIPY, "torch"),
             ratio=2.0,
         ),
