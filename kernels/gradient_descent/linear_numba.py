@@ -37,7 +37,7 @@ def _runs(samples, size, itemsize):
     """
     lanes = vector.register_bytes() // itemsize
     period = lanes // gcd(size, lanes)
-    if samples < 16 * period * linear_numba_wide.ROWS:
+    if samples < 16 * period * linear_numba_wide.rows_together(size * itemsize):
         period = 1
     reach = min(_RUN, samples * size * itemsize >> 10)
     return period, period * (reach // (period * size * itemsize) | 1)
@@ -53,7 +53,7 @@ def _plan(samples, size, count, itemsize):
         parts = _parts(samples, max(size, rows), 1, rows)
         return linear_numba_narrow, (width, vectors, rows), (), parts
     if count == 1 and vectors > len(narrow):
-        rows = linear_numba_wide.ROWS
+        rows = linear_numba_wide.rows_together(size * itemsize)
         runs = _runs(samples, size, itemsize)
         return linear_numba_wide, (rows,), runs, _parts(samples, size, 1, runs[1] * rows)
     if count < lanes // 2 and vectors >= 4:
@@ -96,7 +96,8 @@ def numba_fused(features, targets, *, iterations, step, l2, l1, weights, out=Non
       stay in registers, as far as there are such, and each row is loaded once; the last vector of a
       row is masked (``linear_numba_narrow``).
     - one output, more features: four rows meet the weights while the four before them, in L1,
-      meet the gradient, 1.25 loads a vector and product (eight rows with 512 bits, 1.1). Rows that
+      meet the gradient, 1.25 loads a vector and product (eight rows with 512 bits where L1 has room
+      for sixteen, 1.1). Rows that
       begin at the same place of a cache line go together, and weights are shifted to where whole
       vectors begin: a load across lines takes as long as two. The rows of a turn are 16 kB apart,
       so that the processor fetches ahead at each. Which sums are formed, to rounding, follows from

@@ -5,9 +5,22 @@ from numba import njit, prange
 
 from convgrad.kernels import vector
 
-ROWS = {64: 8, 32: 4, 16: 4}[vector.register_bytes()]
+_MOST_ROWS = {64: 8, 32: 4, 16: 4}[vector.register_bytes()]
 """Rows that go together: their sums and residuals take half of the registers."""
+_FITTING = range(1400, 4500)
+"""Bytes of a row of which two turns of four stay in L1, and of eight do not."""
+_PAGE = 4096
 _LINE = 64
+
+
+def rows_together(row_bytes):
+    """Rows of a turn: fewer where they would push each other out of L1.
+
+    Rows a page apart share eight places there. Rows so long that only one turn fits anyway had
+    better share their loads of weights.
+    """
+    crowded = row_bytes in _FITTING or row_bytes % _PAGE == 0
+    return min(_MOST_ROWS, 4) if crowded else _MOST_ROWS
 
 
 @njit(cache=True)
