@@ -519,6 +519,52 @@ def correlate(typing, tile, short, weights, place, height, width, array, index, 
     return tile(tile, short, weights, *sizes, array, integer, integer, rows), emit
 
 
+@intrinsic(prefer_literal=True)
+def add_panels(typing, tile, left, index, right, start, blocks, columns):
+    """``add_panels(tile, left, index, right, start, blocks, columns)``: a product of matrices.
+
+    Added to a tile whose rows are ``columns`` (constant) vectors. The left matrix has as many
+    rows; it lies from ``index`` on in ``blocks`` blocks, at least one, of as many columns as there
+    are lanes. The rows of the right one lie from ``start`` on, one after the other.
+    """
+    kind, across = tile.dtype, columns.literal_value
+    rows = tile.count // across
+
+    def emit(context, builder, signature, arguments):
+        sums, flat, index, other, start, blocks, _ = arguments
+        number = blocks.type
+        total = [builder.extract_value(sums, n) for n in range(tile.count)]
+        first = _address(context, builder, left, flat, index)
+        panel = _address(context, builder, right, other, start)
+
+        def block(step, total):
+            begin = builder.gep(first, [builder.mul(step, number(rows * kind.lanes))])
+            met = builder.gep(panel, [builder.mul(step, number(across * kind.lanes**2))])
+
+            def column(lane, total):
+                total, here = list(total), builder.gep(begin, [lane])
+                row = builder.gep(met, [builder.mul(lane, number(across * kind.lanes))])
+                own = []
+                for j in range(across):
+                    place = builder.gep(row, [number(j * kind.lanes)])
+                    pointer = _vector_pointer(builder, context, kind, place)
+                    own.append(builder.load(pointer, align=_element_bytes(context, kind)))
+                for i in range(rows):
+                    element = builder.load(builder.gep(here, [number(i * kind.lanes)]))
+                    factor = _splat(builder, element, kind.lanes)
+                    for j, vector in enumerate(own):
+                        n = i * across + j
+                        total[n] = _fused(context, builder, kind, factor, vector, total[n])
+                return total
+
+            return _loop(builder, number(kind.lanes), total, column)
+
+        return _collect(context, builder, tile, _loop(builder, blocks, total, block).__getitem__)
+
+    integer = types.intp
+    return tile(tile, left, integer, right, integer, integer, columns), emit
+
+
 def _loop(builder, count, values, body):
     """Emit a loop for 0 to ``count``, at least 1, that takes values to ``body(step, values)``."""
     entry, block = builder.block, builder.append_basic_block("loop")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from convgrad import kernels
 from convgrad.suites.measure.block import Block
 
-ON_REQUEST = ("speed",)
+ON_REQUEST = ("speed", "speed_layers")
 """Suites that take part only where they are named."""
 
 ALL = "all"

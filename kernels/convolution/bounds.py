@@ -3,7 +3,9 @@
 import math
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
+from convgrad.kernels.convolution.winograd import PRODUCTS, SAMPLES, TAPS
 from convgrad.kernels.operation import gamma
 
 FFT_STAGE = 7
@@ -46,6 +48,42 @@ def underflow(terms, signal, taps):
     loudest, largest = most
     limits = np.finfo(signal.dtype)
     return terms * (float(limits.tiny) * loudest + float(limits.smallest_subnormal) * largest)
+
+
+def winograd(made, images, filters, sides):
+    """Elementwise bound for minimal filtering with tiles of ``made`` x ``made`` outputs.
+
+    Every sum has its magnitude, that of the same sum of absolute values, and one rounding for
+    each level of additions, at most four of a transform along one axis (constants included); of
+    these there are six, and a product and C additions between (Barabasz, Anderson, Soodhalter and
+    Gregg, 2020, theorem 2). The largest constants say what becomes of an underflow.
+
+    Parameters
+    ----------
+    made : {2, 4}
+    images : ndarray, shape (batch, channels, height, width)
+        With their zeros.
+    filters : ndarray, shape (filters, channels, 3, 3)
+    sides : (int, int)
+        Of the outputs.
+    """
+    before, taps, after = (abs(stage[made]) for stage in (SAMPLES, TAPS, PRODUCTS))
+    size, tiles = len(before), [-(-side // made) for side in sides]
+    lacking = [
+        (0, max(count * made + size - made - n, 0)) for count, n in zip(tiles, images.shape[2:])
+    ]
+    pixels = np.pad(abs(images.astype(np.float64)), [(0, 0), (0, 0), *lacking])
+    windows = sliding_window_view(pixels, (size, size), (2, 3))[:, :, ::made, ::made]
+    windows = windows[:, :, : tiles[0], : tiles[1]]
+    seen = np.einsum("ia,nctuab,jb->ijnctu", before, windows, before, optimize=True)
+    weights = np.einsum("ia,kcab,jb->ijkc", taps, abs(filters.astype(np.float64)), taps)
+    flat = seen.reshape(*seen.shape[:4], -1)
+    sums = (weights[:, :, np.newaxis] @ flat).reshape(*flat.shape[:3], len(filters), *tiles)
+    outputs = np.einsum("ai,ijnktu,bj->nktaub", after, sums, after, optimize=True)
+    outputs = outputs.reshape(*outputs.shape[:2], tiles[0] * made, tiles[1] * made)
+    terms, constants = images.shape[1], after.sum(axis=1).max() * before.sum(axis=1).max()
+    lost = constants**2 * underflow(9 * terms, images, filters)
+    return gamma(terms + 25, images.dtype) * outputs[..., : sides[0], : sides[1]] + lost
 
 
 def fft(points, size, dtype):

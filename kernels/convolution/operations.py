@@ -10,6 +10,7 @@ from convgrad.kernels.convolution.geometry import (
     MODES,
     convolve_window,
     output_sides,
+    pad,
     resolve_padding,
     window_shape,
 )
@@ -250,6 +251,10 @@ class Conv2d(_Layer):
             return _layer_fft_bound(
                 size, images.shape[2:], filters.shape[2:], options, images.dtype
             )
+        if algorithm.startswith("winograd-"):
+            sides = self.output_shape(images, filters, **options)[2:]
+            made = int(algorithm.removeprefix("winograd-"))
+            return bounds.winograd(made, pad(images, options["padding"]), filters, sides)
         magnitude = self.magnitude(images, filters, **options)
         return bounds.direct(math.prod(filters.shape[1:]), magnitude, images.dtype)
 
@@ -409,6 +414,13 @@ class Conv2dInputGradient(_Layer):
             )
             return _layer_fft_bound(
                 size, options["image_size"], filters.shape[2:], options, filters.dtype
+            )
+        if algorithm.startswith("winograd-"):
+            made, taps = int(algorithm.removeprefix("winograd-")), filters.shape[2]
+            margins = [[taps - 1 - zeros for zeros in ends] for ends in options["padding"]]
+            turned = filters.swapaxes(0, 1)[..., ::-1, ::-1]
+            return bounds.winograd(
+                made, pad(output_gradient, margins), turned, options["image_size"]
             )
         magnitude = self.magnitude(output_gradient, filters, **options)
         terms = filters.size // filters.shape[1] // options["groups"]

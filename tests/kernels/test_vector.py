@@ -214,3 +214,25 @@ def test_a_square_is_turned_round(dtype):
     square, result = numbers((lanes, lanes), dtype), np.empty((lanes, lanes), dtype)
     _transpose(square, result)
     assert np.array_equal(result, square.T)
+
+
+@njit
+def _add_panels(left, right, blocks, result):
+    lanes = vector.width(left)
+    tile = vector.load_tile(result, 0, lanes, lanes, 6)
+    tile = vector.add_panels(tile, left, 1, right, 2, blocks, 2)
+    vector.store_tile(result, 0, lanes, tile)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_panels_are_a_product_of_matrices(blocks, dtype):
+    lanes = vector.lanes_of(dtype)
+    left, right = numbers((blocks, 3, lanes), dtype), numbers((blocks * lanes, 2 * lanes), dtype)
+    result = numbers((3, 2 * lanes), dtype)
+    expected = result + np.hstack(left) @ right
+    flat = result.ravel()
+    _add_panels(
+        np.append(0, left).astype(dtype), np.append([0, 0], right).astype(dtype), blocks, flat
+    )
+    assert np.allclose(flat.reshape(result.shape), expected, atol=100 * np.finfo(dtype).eps)
