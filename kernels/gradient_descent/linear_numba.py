@@ -9,6 +9,7 @@ from convgrad.kernels.gradient_descent import (
     linear_numba_narrow,
     linear_numba_outputs,
     linear_numba_several,
+    linear_numba_streamed,
     linear_numba_wide,
 )
 from convgrad.kernels.registry import kernel
@@ -52,6 +53,14 @@ def _plan(samples, size, count, itemsize):
         width = lanes if vectors > 1 else min(max(1 << (size - 1).bit_length(), 4), lanes)
         parts = _parts(samples, max(size, rows), 1, rows)
         return linear_numba_narrow, (width, vectors, rows), (), parts
+    streamed = linear_numba_streamed
+    if (
+        count == 1
+        and vectors > len(narrow)
+        and size * itemsize <= streamed.LONGEST
+        and samples * size * itemsize >= streamed.LEAST
+    ):
+        return streamed, (streamed.ROWS,), (), _parts(samples, size, 1, streamed.ROWS)
     if count == 1 and vectors > len(narrow):
         rows = linear_numba_wide.rows_together(size * itemsize)
         runs = _runs(samples, size, itemsize)
@@ -95,13 +104,15 @@ def numba_fused(features, targets, *, iterations, step, l2, l1, weights, out=Non
     - one output, a row of up to four vectors (sixteen of 512 bits): weights, gradient and some rows
       stay in registers, as far as there are such, and each row is loaded once; the last vector of a
       row is masked (``linear_numba_narrow``).
-    - one output, more features: four rows meet the weights while the four before them, in L1,
-      meet the gradient, 1.25 loads a vector and product (eight rows with 512 bits where L1 has room
-      for sixteen, 1.1). Rows that
-      begin at the same place of a cache line go together, and weights are shifted to where whole
-      vectors begin: a load across lines takes as long as two. The rows of a turn are 16 kB apart,
-      so that the processor fetches ahead at each. Which sums are formed, to rounding, follows from
-      the address of X (``linear_numba_wide``).
+    - one output, more features, from memory: while one row meets the weights, two that lie in L1 by
+      now meet a share of the gradient, so that X is read in order and without a pause
+      (``linear_numba_streamed``).
+    - one output, more features, from caches: four rows meet the weights while the four before them,
+      in L1, meet the gradient, 1.25 loads a vector and product (eight rows with 512 bits where L1
+      has room for sixteen, 1.1). Rows that begin at the same place of a cache line go together, and
+      weights are shifted to where whole vectors begin: a load across lines takes as long as two.
+      The rows of a turn are 16 kB apart, so that the processor fetches ahead at each. Which sums
+      are formed, to rounding, follows from the address of X (``linear_numba_wide``).
     - outputs that fill half a register, or few features: an output is a lane, a row's features are
       broadcast, and no sum crosses lanes (``linear_numba_outputs``).
     - fewer outputs: lanes are features, up to four outputs share each load of X, and a tree of

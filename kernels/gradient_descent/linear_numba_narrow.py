@@ -15,7 +15,7 @@ _LINE = 64
 
 
 @njit(cache=True)
-def _zeros(size, array):
+def zeros(size, array):
     """Zeros of the array's dtype, from the start of a cache line on."""
     whole = np.zeros(size + _LINE, array.dtype)
     first = -(whole.ctypes.data // array.itemsize) % (_LINE // array.itemsize)
@@ -60,7 +60,7 @@ def _gradient(features, targets, weights, gradient, first, last, lanes, tile, ro
 
 
 @njit(cache=True)
-def _step(weights, gradients, size, step, l2, threshold):
+def take_step(weights, gradients, size, step, l2, threshold):
     """Sum the gradients of all parts in order, and take a step with thresholding."""
     for j in range(size):
         weight, total = weights[j], gradients[0, j]
@@ -80,8 +80,8 @@ def descend(features, targets, start, out, iterations, factors, lanes, tile, row
     """Take all steps on one thread; a row is ``len(tile)`` vectors of ``len(lanes)`` lanes."""
     dtype, size = features.dtype.type, features.shape[1]
     step, l2, threshold = dtype(factors[0]), dtype(factors[1]), dtype(factors[2])
-    weights = _zeros(len(tile) * len(lanes), features)
-    gradient = _zeros(weights.size, features).reshape(1, -1)
+    weights = zeros(len(tile) * len(lanes), features)
+    gradient = zeros(weights.size, features).reshape(1, -1)
     for j in range(size):
         weights[j] = start[j]
     for _ in range(iterations):
@@ -89,7 +89,7 @@ def descend(features, targets, start, out, iterations, factors, lanes, tile, row
             *(features, targets, weights, gradient[0], np.int64(0), len(features)),
             *(lanes, tile, rows),
         )
-        _step(weights, gradient, size, step, l2, threshold)
+        take_step(weights, gradient, size, step, l2, threshold)
     for j in range(size):
         out[j] = weights[j]
 
@@ -99,15 +99,15 @@ def descend_parallel(features, targets, start, out, iterations, factors, parts, 
     """Take all steps, each with one gradient for every part of the rows."""
     dtype, (samples, size) = features.dtype.type, features.shape
     step, l2, threshold = dtype(factors[0]), dtype(factors[1]), dtype(factors[2])
-    weights = _zeros(len(tile) * len(lanes), features)
+    weights = zeros(len(tile) * len(lanes), features)
     pitch = (weights.size + _LINE - 1) // _LINE * _LINE
-    gradients = _zeros(parts * pitch, features).reshape(parts, pitch)
+    gradients = zeros(parts * pitch, features).reshape(parts, pitch)
     for j in range(size):
         weights[j] = start[j]
     for _ in range(iterations):
         for part in prange(parts):
             first, last = part * samples // parts, (part + 1) * samples // parts
             _gradient(features, targets, weights, gradients[part], first, last, lanes, tile, rows)
-        _step(weights, gradients, size, step, l2, threshold)
+        take_step(weights, gradients, size, step, l2, threshold)
     for j in range(size):
         out[j] = weights[j]

@@ -7,6 +7,7 @@ from scipy.linalg import toeplitz
 
 from convgrad import kernels
 from convgrad.kernels import data
+from convgrad.kernels.gradient_descent import linear_numba_streamed
 
 FIT_LINEAR = kernels.find("fit_linear", device="cpu")
 FIT_FILTER = kernels.find("fit_filter", device="cpu")
@@ -107,10 +108,18 @@ def test_a_large_l1_leaves_exact_zeros(kernel, diabetes, outputs):
     assert not found.any()
 
 
-# Sizes that reach each of the loops: few features, runs of rows that meet lines alike, outputs.
-@pytest.mark.parametrize("outputs", [1, 2, 3, 8, 17, 40])
+# Sizes that reach each of the loops: few features, runs of rows that meet lines alike, outputs;
+# and rows as they come from memory, to which X would have to be large.
+@pytest.mark.parametrize(
+    ("outputs", "from_memory"),
+    [*((count, False) for count in (1, 2, 3, 8, 17, 40)), (1, True)],
+)
 @pytest.mark.parametrize("features", [3, 19, 31, 67, 131, 520])
-def test_fused_linear_fit_is_the_same_on_any_number_of_threads(features, outputs):
+def test_fused_linear_fit_is_the_same_on_any_number_of_threads(
+    features, outputs, from_memory, monkeypatch
+):
+    if from_memory:
+        monkeypatch.setattr(linear_numba_streamed, "LEAST", 0)
     fused = kernels.get("fit_linear", "numba_fused")
     generator = np.random.default_rng(features)
     samples = 900_001 // features
