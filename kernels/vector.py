@@ -520,49 +520,47 @@ def correlate(typing, tile, short, weights, place, height, width, array, index, 
 
 
 @intrinsic(prefer_literal=True)
-def add_panels(typing, tile, left, index, right, start, blocks, columns):
-    """``add_panels(tile, left, index, right, start, blocks, columns)``: a product of matrices.
+def add_panel(typing, tile, left, index, second, apart, right, start, step, pitch, depth, columns):
+    """``add_panel(tile, left, index, second, apart, right, start, step, pitch, depth, columns)``.
 
-    Added to a tile whose rows are ``columns`` (constant) vectors. The left matrix has as many
-    rows; it lies from ``index`` on in ``blocks`` blocks, at least one, of as many columns as there
-    are lanes. The rows of the right one lie from ``start`` on, one after the other.
+    Add a product of matrices to a tile whose rows are ``columns`` (constant) vectors. The left one
+    has as many rows, ``depth`` columns, at least one, and lies in squares of as many columns as
+    there are lanes: one half of its rows from ``index`` on and the other from ``second`` on,
+    ``apart`` (constant) elements apart, which is a vector or, in a square turned round, 1. Rows of
+    the right one lie from ``start`` on ``step`` apart, their vectors ``pitch`` apart.
     """
     kind, across = tile.dtype, columns.literal_value
-    rows = tile.count // across
+    rows, between = tile.count // across, apart.literal_value
 
     def emit(context, builder, signature, arguments):
-        sums, flat, index, other, start, blocks, _ = arguments
-        number = blocks.type
+        sums, flat, *halves, _, other, start, step, pitch, depth, _ = arguments
+        number = depth.type
         total = [builder.extract_value(sums, n) for n in range(tile.count)]
-        first = _address(context, builder, left, flat, index)
+        halves = [_address(context, builder, left, flat, index) for index in halves]
         panel = _address(context, builder, right, other, start)
 
-        def block(step, total):
-            begin = builder.gep(first, [builder.mul(step, number(rows * kind.lanes))])
-            met = builder.gep(panel, [builder.mul(step, number(across * kind.lanes**2))])
+        def column(place, total):
+            total, own = list(total), []
+            along = builder.mul(place, number(kind.lanes // between))
+            row = builder.gep(panel, [builder.mul(place, step)])
+            for j in range(across):
+                address = builder.gep(row, [builder.mul(pitch, number(j))])
+                pointer = _vector_pointer(builder, context, kind, address)
+                own.append(builder.load(pointer, align=_element_bytes(context, kind)))
+            for i in range(rows):
+                half, n = divmod(i, rows // 2)
+                address = builder.gep(builder.gep(halves[half], [along]), [number(n * between)])
+                factor = _splat(builder, builder.load(address), kind.lanes)
+                for j, vector in enumerate(own):
+                    n = i * across + j
+                    total[n] = _fused(context, builder, kind, factor, vector, total[n])
+            return total
 
-            def column(lane, total):
-                total, here = list(total), builder.gep(begin, [lane])
-                row = builder.gep(met, [builder.mul(lane, number(across * kind.lanes))])
-                own = []
-                for j in range(across):
-                    place = builder.gep(row, [number(j * kind.lanes)])
-                    pointer = _vector_pointer(builder, context, kind, place)
-                    own.append(builder.load(pointer, align=_element_bytes(context, kind)))
-                for i in range(rows):
-                    element = builder.load(builder.gep(here, [number(i * kind.lanes)]))
-                    factor = _splat(builder, element, kind.lanes)
-                    for j, vector in enumerate(own):
-                        n = i * across + j
-                        total[n] = _fused(context, builder, kind, factor, vector, total[n])
-                return total
-
-            return _loop(builder, number(kind.lanes), total, column)
-
-        return _collect(context, builder, tile, _loop(builder, blocks, total, block).__getitem__)
+        return _collect(context, builder, tile, _loop(builder, depth, total, column).__getitem__)
 
     integer = types.intp
-    return tile(tile, left, integer, right, integer, integer, columns), emit
+    places = left, integer, integer, apart, right, integer, integer, integer
+    return tile(tile, *places, integer, columns), emit
 
 
 def _loop(builder, count, values, body):

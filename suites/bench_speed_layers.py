@@ -3,13 +3,13 @@
 from functools import partial
 
 from convgrad.suites.aims import Aim, AimSuite, log_uniform
-from convgrad.suites.layers import square
+from convgrad.suites.layers import MOBILENET, RESNET_50, VGG_16, square
 from convgrad.suites.suite import bench
 
 __all__ = ["SUITE", "bench"]
 
 _TORCH = ("torch", "torch_channels_last")
-_DIRECT, _WINOGRAD = ("numba_parallel",), ("winograd_4x4", "winograd_2x2")
+_DIRECT, _WINOGRAD = ("numba_parallel", "numba_blocked"), ("winograd_4x4", "winograd_2x2")
 _MOST_FLOPS = 2e10
 """Of a layer: some tenths of a second. Larger ones are drawn again."""
 
@@ -42,6 +42,11 @@ def _depthwise(random):
 def _any(random):
     side, stride = ((3, 1), (1, 1), (5, 1), (7, 1), (3, 2), (1, 2))[random.integers(6)]
     return _layer(random, side, stride)
+
+
+def _published(random):
+    layers = [*RESNET_50, *VGG_16, *MOBILENET]
+    return {"batch": int(random.choice([1, 8])), **layers[random.integers(len(layers))]}
 
 
 _KINDS = {
@@ -80,9 +85,10 @@ SUITE = AimSuite(
         Aim("conv2d, first layer", "conv2d", _first, _DIRECT, _TORCH, ratio=1.0),
         Aim("conv2d, depthwise", "conv2d", _depthwise, _DIRECT, _TORCH, ratio=1.3),
         Aim(
-            *("conv2d, any", "conv2d", _any, (*_DIRECT, *_WINOGRAD), _TORCH),
-            ratio=1.0,
+            *("conv2d, published layers", "conv2d", _published, (*_DIRECT, *_WINOGRAD), _TORCH),
+            ratio=1.4,
         ),
+        Aim("conv2d direct, published layers", "conv2d", _published, _DIRECT, _TORCH, ratio=1.0),
         Aim(
             *("filter gradient", "conv2d_filter_gradient", _any, _DIRECT, ("torch",)),
             ratio=1.0,

@@ -28,6 +28,48 @@ def square(side, filter_size, **sizes):
     }
 
 
+def _published(channels, filters, side, filter_size, stride=1, groups=1):
+    sizes = {"channels": channels, "filters": filters, "stride": stride, "groups": groups}
+    return square(side, filter_size, **sizes)
+
+
+RESNET_50 = [
+    _published(*layer)
+    for layer in (
+        *((3, 64, 224, 7, 2), (64, 64, 56, 1), (64, 64, 56, 3), (64, 256, 56, 1), (256, 64, 56, 1)),
+        *((256, 128, 56, 1), (128, 128, 56, 3, 2), (128, 512, 28, 1), (256, 512, 56, 1, 2)),
+        *((512, 128, 28, 1), (128, 128, 28, 3), (512, 256, 28, 1), (256, 256, 28, 3, 2)),
+        *((256, 1024, 14, 1), (512, 1024, 28, 1, 2), (1024, 256, 14, 1), (256, 256, 14, 3)),
+        *((1024, 512, 14, 1), (512, 512, 14, 3, 2), (512, 2048, 7, 1), (1024, 2048, 14, 1, 2)),
+        *((2048, 512, 7, 1), (512, 512, 7, 3)),
+    )
+]
+"""He, Zhang, Ren and Sun, 2016, with the stride in the 3 x 3 filters."""
+VGG_16 = [
+    _published(channels, filters, side, 3)
+    for channels, filters, side in (
+        *((3, 64, 224), (64, 64, 224), (64, 128, 112), (128, 128, 112), (128, 256, 56)),
+        *((256, 256, 56), (256, 512, 28), (512, 512, 28), (512, 512, 14)),
+    )
+]
+"""Simonyan and Zisserman, 2015."""
+MOBILENET = [
+    _published(3, 32, 224, 3, 2),
+    *(
+        layer
+        for channels, filters, side, stride in (
+            *((32, 64, 112, 1), (64, 128, 112, 2), (128, 128, 56, 1), (128, 256, 56, 2)),
+            *((256, 256, 28, 1), (256, 512, 28, 2), (512, 512, 14, 1), (512, 1024, 14, 2)),
+            (1024, 1024, 7, 1),
+        )
+        for layer in (
+            _published(channels, channels, side, 3, stride, channels),
+            _published(channels, filters, side // stride, 1),
+        )
+    ),
+]
+"""Howard et al., 2017."""
+
 FILTER_SIZES = [square(28, size, channels=32, filters=32, batch=4) for size in (1, 3, 5, 7)]
 CHANNELS = [square(28, 3, channels=count, filters=count, batch=4) for count in (4, 16, 64)]
 BATCHES = [square(28, 3, channels=32, filters=32, batch=count) for count in (1, 16)]

@@ -264,7 +264,7 @@ def _backward_axes(taps, outputs, size, before, stride, dilation):
     return shifted, (zeros, max(furthest - outputs + 1, 0))
 
 
-def _backward_layout(sides, filter_size, image_size, stride, padding, dilation):
+def backward_layout(sides, filter_size, image_size, stride, padding, dilation):
     """Axes of rows, axes of columns, and the `Layout` of output gradients for all of them."""
     rows, (above, _) = _backward_axes(
         filter_size[0], sides[0], image_size[0], padding[0][0], stride, dilation
@@ -282,7 +282,7 @@ def _input_gradient_workspace(
     output_gradient, filters, *, image_size, stride, padding, dilation, **_
 ):
     sides, filter_size = output_gradient.shape[2:], filters.shape[2:]
-    *_, layout = _backward_layout(sides, filter_size, image_size, stride, padding, dilation)
+    *_, layout = backward_layout(sides, filter_size, image_size, stride, padding, dilation)
     return laid_out_elements(output_gradient.shape, layout) * filters.itemsize
 
 
@@ -302,7 +302,7 @@ def input_gradient_parallel(
     """
     batch, _, *sides = output_gradient.shape
     count, per_group, *filter_size = filters.shape
-    *axes, layout = _backward_layout(sides, filter_size, image_size, stride, padding, dilation)
+    *axes, layout = backward_layout(sides, filter_size, image_size, stride, padding, dilation)
     filters = plain(filters)
     if out is None:
         out = np.empty((batch, groups * per_group, *image_size), filters.dtype)

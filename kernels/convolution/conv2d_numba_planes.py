@@ -100,7 +100,8 @@ def _is_laid_out(image_size, layout):
     return plain and layout.length <= height * width
 
 
-def _channel_length(layout):
+def channel_length(layout):
+    """Elements of all planes of a channel."""
     return len(layout.remainders[0]) * len(layout.remainders[1]) * layout.length
 
 
@@ -127,7 +128,7 @@ def lay_out(images, layout):
         _fill_channels(images, rows, columns, integers, (0, len(images)), flat)
     else:
         _fill(images, rows, columns, integers, flat)
-    return flat, _channel_length(layout)
+    return flat, channel_length(layout)
 
 
 def laid_out_elements(images_shape, layout):
@@ -135,7 +136,7 @@ def laid_out_elements(images_shape, layout):
     batch, channels, *size = images_shape
     if _is_laid_out(size, layout):
         return 0
-    return batch * channels * _channel_length(layout) + _SLACK
+    return batch * channels * channel_length(layout) + _SLACK
 
 
 @njit(cache=True)

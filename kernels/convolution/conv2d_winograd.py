@@ -94,9 +94,13 @@ def _unpack(made, columns, first, square, result, top):
 def _multiply(seen, at, pitch, weights, first, sums, to, tile):
     """Set the sums of some tiles over all of their channels; ``tile`` is as long."""
     lanes = vector.width(seen)
-    total = vector.zero_tile(seen, lanes, len(tile))
-    blocks = pitch // lanes
-    total = vector.add_panels(total, seen, at, weights, first, blocks, _VECTORS)
+    total, block = vector.zero_tile(seen, lanes, len(tile)), _VECTORS * lanes
+    for channel in range(0, pitch, lanes):
+        here, met = at + channel * (len(tile) // _VECTORS), first + channel * block
+        half = here + len(tile) // _VECTORS // 2 * lanes
+        total = vector.add_panel(
+            total, seen, here, half, lanes, weights, met, block, lanes, lanes, _VECTORS
+        )
     vector.store_tile(sums, to, lanes, total)
 
 

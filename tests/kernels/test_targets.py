@@ -36,8 +36,9 @@ def on(target, folder, *arguments):
 @pytest.fixture(scope="module")
 def contracts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("targets")
-    selection = "test_registered and numba and fresh_results or test_vector"
-    files = "tests/kernels/test_contract.py", "tests/kernels/test_vector.py"
+    compiled = "test_registered and (numba or winograd) and fresh_results"
+    selection = f"{compiled} or test_vector or test_fft"
+    files = (f"tests/kernels/test_{name}.py" for name in ("contract", "vector", "fft"))
     arguments = "-m", "pytest", "-q", *files, "-k", selection
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         ran = pool.map(lambda target: on(target, folder, *arguments), REGISTERS)

@@ -217,22 +217,28 @@ def test_a_square_is_turned_round(dtype):
 
 
 @njit
-def _add_panels(left, right, blocks, result):
+def _add_panel(left, right, depth, apart, result):
     lanes = vector.width(left)
-    tile = vector.load_tile(result, 0, lanes, lanes, 6)
-    tile = vector.add_panels(tile, left, 1, right, 2, blocks, 2)
+    pitch, tile = 50 * lanes, vector.load_tile(result, 0, lanes, lanes, 4)
+    if apart == 1:
+        tile = vector.add_panel(tile, left, 1, 2, 1, right, 2, lanes, pitch, depth, 2)
+    else:
+        second = 1 + 3 * lanes
+        tile = vector.add_panel(tile, left, 1, second, lanes, right, 2, lanes, pitch, depth, 2)
     vector.store_tile(result, 0, lanes, tile)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("blocks", [1, 3])
-def test_panels_are_a_product_of_matrices(blocks, dtype):
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_panel_is_a_product_of_matrices(turned, share, dtype):
     lanes = vector.lanes_of(dtype)
-    left, right = numbers((blocks, 3, lanes), dtype), numbers((blocks * lanes, 2 * lanes), dtype)
-    result = numbers((3, 2 * lanes), dtype)
-    expected = result + np.hstack(left) @ right
-    flat = result.ravel()
-    _add_panels(
-        np.append(0, left).astype(dtype), np.append([0, 0], right).astype(dtype), blocks, flat
-    )
+    depth = max(int(share * lanes), 1)
+    square, right = numbers((max(lanes, 4), lanes), dtype), numbers((2, 50, lanes), dtype)
+    left = (square[:lanes].T[:2] if turned else square[[0, 3]])[:, :depth]
+    result = numbers((2, 2 * lanes), dtype)
+    expected = result + left @ np.hstack(right[:, :depth])
+    flat, shifted = result.ravel(), np.append([0, 0], right).astype(dtype)
+    apart = 1 if turned else lanes
+    _add_panel(np.append(0, square).astype(dtype), shifted, depth, apart, flat)
     assert np.allclose(flat.reshape(result.shape), expected, atol=100 * np.finfo(dtype).eps)
