@@ -520,20 +520,21 @@ def correlate(typing, tile, short, weights, place, height, width, array, index, 
 
 
 @intrinsic(prefer_literal=True)
-def add_panel(typing, tile, left, index, second, apart, right, start, step, pitch, depth, columns):
-    """``add_panel(tile, left, index, second, apart, right, start, step, pitch, depth, columns)``.
+def add_panel(
+    typing, tile, left, index, second, apart, along, right, start, step, pitch, depth, columns
+):
+    """Add a product of matrices to a tile whose rows are ``columns`` (constant) vectors.
 
-    Add a product of matrices to a tile whose rows are ``columns`` (constant) vectors. The left one
-    has as many rows, ``depth`` columns, at least one, and lies in squares of as many columns as
-    there are lanes: one half of its rows from ``index`` on and the other from ``second`` on,
-    ``apart`` (constant) elements apart, which is a vector or, in a square turned round, 1. Rows of
-    the right one lie from ``start`` on ``step`` apart, their vectors ``pitch`` apart.
+    The left matrix has as many rows, one half of them from ``index`` on and the other from
+    ``second`` on, ``apart`` (constant) elements apart; its ``depth`` columns, at least one, lie
+    ``along`` elements apart. Rows of the right one lie from ``start`` on ``step`` apart, their
+    vectors ``pitch`` apart.
     """
     kind, across = tile.dtype, columns.literal_value
     rows, between = tile.count // across, apart.literal_value
 
     def emit(context, builder, signature, arguments):
-        sums, flat, *halves, _, other, start, step, pitch, depth, _ = arguments
+        sums, flat, *halves, _, along, other, start, step, pitch, depth, _ = arguments
         number = depth.type
         total = [builder.extract_value(sums, n) for n in range(tile.count)]
         halves = [_address(context, builder, left, flat, index) for index in halves]
@@ -541,7 +542,7 @@ def add_panel(typing, tile, left, index, second, apart, right, start, step, pitc
 
         def column(place, total):
             total, own = list(total), []
-            along = builder.mul(place, number(kind.lanes // between))
+            shift = builder.mul(place, along)
             row = builder.gep(panel, [builder.mul(place, step)])
             for j in range(across):
                 address = builder.gep(row, [builder.mul(pitch, number(j))])
@@ -549,7 +550,7 @@ def add_panel(typing, tile, left, index, second, apart, right, start, step, pitc
                 own.append(builder.load(pointer, align=_element_bytes(context, kind)))
             for i in range(rows):
                 half, n = divmod(i, rows // 2)
-                address = builder.gep(builder.gep(halves[half], [along]), [number(n * between)])
+                address = builder.gep(builder.gep(halves[half], [shift]), [number(n * between)])
                 factor = _splat(builder, builder.load(address), kind.lanes)
                 for j, vector in enumerate(own):
                     n = i * across + j
@@ -559,7 +560,7 @@ def add_panel(typing, tile, left, index, second, apart, right, start, step, pitc
         return _collect(context, builder, tile, _loop(builder, depth, total, column).__getitem__)
 
     integer = types.intp
-    places = left, integer, integer, apart, right, integer, integer, integer
+    places = left, integer, integer, apart, integer, right, integer, integer, integer
     return tile(tile, *places, integer, columns), emit
 
 

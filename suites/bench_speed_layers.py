@@ -9,7 +9,8 @@ from convgrad.suites.suite import bench
 __all__ = ["SUITE", "bench"]
 
 _TORCH = ("torch", "torch_channels_last")
-_DIRECT, _WINOGRAD = ("numba_parallel", "numba_blocked"), ("winograd_4x4", "winograd_2x2")
+_DIRECT = "numba_parallel", "numba_blocked", "numba_few_channels"
+_WINOGRAD = ("winograd_4x4", "winograd_2x2")
 _MOST_FLOPS = 2e10
 """Of a layer: some tenths of a second. Larger ones are drawn again."""
 
@@ -82,7 +83,10 @@ SUITE = AimSuite(
             for many, batch, ratio in (("batch 8 to 32", (8, 32), 2.2), ("batch 1", (1, 1), 1.6))
             for call in ("plain", "prepared")
         ),
-        Aim("conv2d, first layer", "conv2d", _first, _DIRECT, _TORCH, ratio=1.0),
+        Aim(
+            *("conv2d, first layer", "conv2d", _first, _DIRECT, _TORCH),
+            ratio=1.0,
+        ),
         Aim("conv2d, depthwise", "conv2d", _depthwise, _DIRECT, _TORCH, ratio=1.3),
         Aim(
             *("conv2d, published layers", "conv2d", _published, (*_DIRECT, *_WINOGRAD), _TORCH),

@@ -195,7 +195,7 @@ def _set_tile(pixels, at, second, offsets, taps, channels, weights, first, sums,
         here, half = (at + offsets[number]) * lanes, (second + offsets[number]) * lanes
         step = len(vectors) * lanes
         total = vector.add_panel(
-            total, pixels, here, half, lanes, weights, first, step, lanes, deep, len(vectors)
+            total, pixels, here, half, lanes, 1, weights, first, step, lanes, deep, len(vectors)
         )
         first += deep * step
     vector.store_tile(sums, to, lanes, total)
@@ -246,7 +246,7 @@ def _set_halves(
 
 
 @njit(cache=True)
-def _unpack_row(sums, at, step, count, plane, square, result, place, apart):
+def unpack_row(sums, at, step, count, plane, square, result, place, apart):
     """Write the outputs of a row, a vector of filters each, to the planes of ``plane`` filters."""
     lanes = vector.width(sums)
     filters, size = plane
@@ -319,9 +319,7 @@ def _do_items(blocked, offsets, taps, channels, weights, counts, target, items, 
                 for row in range(some):
                     place = start + (first_row + (top + row) * apart) * across
                     at = (row * wide * vectors + part) * lanes
-                    _unpack_row(
-                        sums, at, vectors * lanes, columns, size, square, flat, place, apart
-                    )
+                    unpack_row(sums, at, vectors * lanes, columns, size, square, flat, place, apart)
 
 
 @njit(cache=True, parallel=True)

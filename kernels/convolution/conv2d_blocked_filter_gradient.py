@@ -34,7 +34,7 @@ def _add_run(slopes, at, pixels, seen, pitch, length, sums, place, tile, vectors
     total = vector.load_tile(sums, place, lanes, lanes, len(tile))
     half = at + len(tile) // len(vectors) // 2
     total = vector.add_panel(
-        total, slopes, at, half, 1, pixels, seen, lanes, pitch, length, len(vectors)
+        total, slopes, at, half, 1, lanes, pixels, seen, lanes, pitch, length, len(vectors)
     )
     vector.store_tile(sums, place, lanes, total)
 

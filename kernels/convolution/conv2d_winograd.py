@@ -99,7 +99,7 @@ def _multiply(seen, at, pitch, weights, first, sums, to, tile):
         here, met = at + channel * (len(tile) // _VECTORS), first + channel * block
         half = here + len(tile) // _VECTORS // 2 * lanes
         total = vector.add_panel(
-            total, seen, here, half, lanes, weights, met, block, lanes, lanes, _VECTORS
+            total, seen, here, half, lanes, 1, weights, met, block, lanes, lanes, _VECTORS
         )
     vector.store_tile(sums, to, lanes, total)
 

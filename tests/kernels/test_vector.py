@@ -221,10 +221,10 @@ def _add_panel(left, right, depth, apart, result):
     lanes = vector.width(left)
     pitch, tile = 50 * lanes, vector.load_tile(result, 0, lanes, lanes, 4)
     if apart == 1:
-        tile = vector.add_panel(tile, left, 1, 2, 1, right, 2, lanes, pitch, depth, 2)
+        tile = vector.add_panel(tile, left, 1, 2, 1, lanes, right, 2, lanes, pitch, depth, 2)
     else:
         second = 1 + 3 * lanes
-        tile = vector.add_panel(tile, left, 1, second, lanes, right, 2, lanes, pitch, depth, 2)
+        tile = vector.add_panel(tile, left, 1, second, lanes, 1, right, 2, lanes, pitch, depth, 2)
     vector.store_tile(result, 0, lanes, tile)
 
 
