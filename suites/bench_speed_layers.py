@@ -9,7 +9,7 @@ from convgrad.suites.suite import bench
 __all__ = ["SUITE", "bench"]
 
 _TORCH = ("torch", "torch_channels_last")
-_DIRECT = "numba_parallel", "numba_blocked", "numba_few_channels"
+_DIRECT = "numba_parallel", "numba_blocked", "numba_few_channels", "numba_depthwise"
 _WINOGRAD = ("winograd_4x4", "winograd_2x2")
 _MOST_FLOPS = 2e10
 """Of a layer: some tenths of a second. Larger ones are drawn again."""
