@@ -11,6 +11,7 @@ from convgrad.kernels.convolution.conv2d_numba import backward_layout
 from convgrad.kernels.convolution.conv2d_numba_planes import (
     channel_length,
     forward_layout,
+    plane_numbers,
     tap_offsets,
 )
 from convgrad.kernels.convolution.geometry import output_sides
@@ -64,7 +65,7 @@ def _fill_block(images, number, layout, rows, columns, blocked):
     count = columns.max() + 1
     size = (rows.max() + 1) * count * length * lanes
     begin = number * size
-    if size > height * across * lanes or stride > 1:
+    if stride > 1 or top > 0 or left > 0 or pitch != across or length > height * across:
         for i in range(begin, begin + size):
             blocked[i] = 0
     flat, plane = images.reshape(-1), height * across
@@ -346,12 +347,9 @@ def lay_out(images, layout):
     count = len(images) * block_count(images.shape[1], images.dtype)
     blocked = np.empty(laid_out_elements(images, layout), images.dtype)
     blocked[-_slack(images.dtype) :] = 0
-    planes = [np.full(layout.stride, -1) for _ in range(2)]
-    for kinds, needed in zip(planes, layout.remainders):
-        kinds[needed] = np.arange(len(needed))
     integers = *layout.before, layout.stride, layout.pitch, layout.length
     fill = _fill_blocks if blocked.size < _SMALLEST_COPY else _fill_blocks_shared
-    fill(plain(images), integers, *planes, count, blocked)
+    fill(plain(images), integers, *plane_numbers(layout), count, blocked)
     return blocked
 
 

@@ -11,6 +11,7 @@ from convgrad.kernels import vector
 from convgrad.kernels.convolution.conv2d_numba_planes import (
     channel_length,
     forward_layout,
+    plane_numbers,
     tap_offsets,
 )
 from convgrad.kernels.convolution.geometry import output_sides
@@ -149,11 +150,9 @@ def _workspace(images, filters, *, stride, padding, dilation, **_):
 def _plan(size, filter_size, sides, stride, padding, dilation):
     """What `_set_channels` has to know of a layer, but for its channels; it takes as long."""
     *axes, layout = forward_layout(size, filter_size, sides, stride, padding, dilation)
-    kinds = [np.full(stride, -1) for _ in range(2)]
-    for planes, needed in zip(kinds, layout.remainders):
-        planes[needed] = np.arange(len(needed))
     offsets = tap_offsets(1, channel_length(layout), *axes, layout)
-    return (*layout.before, stride, layout.pitch, layout.length), *kinds, offsets
+    integers = *layout.before, stride, layout.pitch, layout.length
+    return integers, *plane_numbers(layout), offsets
 
 
 @kernel("conv2d", family="numba", serves=_serves, workspace=_workspace)

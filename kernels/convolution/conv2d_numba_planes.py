@@ -100,6 +100,14 @@ def _is_laid_out(image_size, layout):
     return plain and layout.length <= height * width
 
 
+def plane_numbers(layout):
+    """Planes by the remainder of a row, and of a column; -1 where none is needed."""
+    numbers = [np.full(layout.stride, -1) for _ in range(2)]
+    for planes, needed in zip(numbers, layout.remainders):
+        planes[needed] = np.arange(len(needed))
+    return numbers
+
+
 def channel_length(layout):
     """Elements of all planes of a channel."""
     return len(layout.remainders[0]) * len(layout.remainders[1]) * layout.length
