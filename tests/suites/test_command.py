@@ -81,6 +81,8 @@ def test_interrupted_run_is_reported_and_resumed(convgrad, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # What a shell starts in the background ignores interrupts, and hands that down.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
     while not (path / "journal.jsonl").exists() and time.monotonic() < deadline:
