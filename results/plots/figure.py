@@ -83,7 +83,9 @@ class Grid:
 
     def finish(self, picture, drawn, folder):
         """Write title and caption, then SVG, PNG and the CSV of what was drawn."""
-        self._text(0.1, 0.23, picture.title, size=TITLE, weight="bold")
+        title = self._text(0.1, 0.23, picture.title, size=TITLE, weight="bold")
+        room = self.figure.bbox.width * (1 - 0.2 / self.width)
+        title.set_fontsize(TITLE * min(room / title.get_window_extent().width, 1))
         self._text(0.1, 0.5, picture.reading, size=TEXT, color=MUTED)
         lines = textwrap.wrap(picture.caption, int(self.width * 72 / (0.56 * SMALL)))
         for number, line in enumerate(lines[:4]):
@@ -98,7 +100,7 @@ class Grid:
         return picture
 
     def _text(self, x, y, text, **style):
-        self.figure.text(
+        return self.figure.text(
             x / self.width,
             1 - y / self.height,
             text.replace("$", r"\$"),

@@ -8,6 +8,7 @@ import pytest
 
 from convgrad.results.ledger import ledger, payoff
 from convgrad.results.plots import select, write_plots
+from convgrad.results.plots.figure import Grid, Picture
 from convgrad.results.plots.roofline import levels, roof_of
 from convgrad.results.plots.views import doubtful, main_view, with_efficiency
 from convgrad.results.samples_text import link, samples_text
@@ -207,3 +208,12 @@ def test_samples_of_a_cell_stand_together():
     assert block in text
     assert "cell 1:" not in text
     assert link(2) == "samples.txt#:~:text=cell%202%3A"
+
+
+@pytest.mark.parametrize("title", ["short", "an operation with a long name: " + 10 * "words "])
+def test_a_title_stays_in_its_figure(title, tmp_path):
+    grid = Grid(1, 1.0, 2.0)
+    grid.add()
+    grid.finish(Picture("picture", title, "", ""), {}, tmp_path)
+    (text,) = [text for text in grid.figure.texts if text.get_text() == title]
+    assert text.get_window_extent().x1 <= grid.figure.bbox.x1
