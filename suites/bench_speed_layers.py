@@ -9,7 +9,8 @@ from convgrad.suites.suite import bench
 __all__ = ["SUITE", "bench"]
 
 _TORCH = ("torch", "torch_channels_last")
-_DIRECT = "numba_parallel", "numba_blocked", "numba_few_channels", "numba_depthwise"
+_GRADIENT = "numba_parallel", "numba_blocked"
+_DIRECT = (*_GRADIENT, "numba_few_channels", "numba_depthwise")
 _WINOGRAD = ("winograd_4x4", "winograd_2x2")
 _MOST_FLOPS = 2e10
 """Of a layer: some tenths of a second. Larger ones are drawn again."""
@@ -94,16 +95,16 @@ SUITE = AimSuite(
         ),
         Aim("conv2d direct, published layers", "conv2d", _published, _DIRECT, _TORCH, ratio=1.0),
         Aim(
-            *("filter gradient", "conv2d_filter_gradient", _any, _DIRECT, ("torch",)),
+            *("filter gradient", "conv2d_filter_gradient", _any, _GRADIENT, ("torch",)),
             ratio=1.0,
         ),
         Aim(
-            *("input gradient", "conv2d_input_gradient", _any, _DIRECT, ("torch",)),
+            *("input gradient", "conv2d_input_gradient", _any, _GRADIENT, ("torch",)),
             ratio=1.0,
         ),
         Aim(
             *("input gradient, 3 x 3", "conv2d_input_gradient", _MIDDLE),
-            *((*_DIRECT, *_WINOGRAD), ("torch",)),
+            *((*_GRADIENT, *_WINOGRAD), ("torch",)),
             ratio=1.8,
         ),
     ),

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from convgrad import kernels
-from convgrad.suites import bench_speed
+from convgrad.suites import bench_speed, bench_speed_layers
 from convgrad.suites.aims import log_uniform
 
 SUITE = bench_speed.SUITE
+every_suite = pytest.mark.parametrize("suite", [SUITE, bench_speed_layers.SUITE])
 
 
 def blocks(seed=1, **options):
@@ -25,20 +26,24 @@ def test_every_case_is_measured_on_one_thread_and_on_all():
     assert {b.case.dtype for b in blocks(dtypes=["float64"])} == {"float64"}
 
 
-def test_facts_name_the_cases_of_the_blocks():
-    facts = SUITE.facts("laptop", 1)
-    assert {label for fact in facts for label in fact["cases"]} == {b.case.label for b in blocks()}
+@every_suite
+def test_facts_name_the_cases_of_the_blocks(suite):
+    facts = suite.facts("laptop", 1)
+    found = suite.blocks("laptop", seed=1, cores=2)
+    assert {label for fact in facts for label in fact["cases"]} == {b.case.label for b in found}
     assert all(fact["must_be"] > 0 and fact["ours"] for fact in facts)
 
 
-def test_kernels_of_the_aims_exist():
-    for aim in SUITE.aims:
+@every_suite
+def test_kernels_of_the_aims_exist(suite):
+    for aim in suite.aims:
         known = {k.name for k in kernels.find(aim.operation, usable=False)}
         assert {*aim.ours, *aim.rivals} <= known, aim.name
 
 
-def test_names_of_aims_are_unique():
-    names = [aim.name for aim in SUITE.aims]
+@every_suite
+def test_names_of_aims_are_unique(suite):
+    names = [aim.name for aim in suite.aims]
     assert len(set(names)) == len(names)
 
 
