@@ -19,17 +19,19 @@ from convgrad.kernels.registry import kernel
 from convgrad.kernels.validation import plain
 
 _PIXELS = 12 if vector.register_bytes() == 64 else 6
-_MOST, _SOME = (0,) * _PIXELS, (0,) * (_PIXELS // 3)
+MOST, SOME = (0,) * _PIXELS, (0,) * (_PIXELS // 3)
 """Pixels whose sums stay in registers: with two vectors of filters 24 of 32, or 12 of 16."""
 _HALF = 7 if vector.register_bytes() == 64 else 3
 _TWO = (0,) * (2 * _HALF)
 """Pixels of half a tile: where rows are as long as some of these, no output is lost."""
-_VECTORS = 2
+VECTORS = 2
+"""Of filters in a block."""
 _RUN = 72
 """About so many outputs are worked on together: each weight that is read serves all of them."""
-_SMALLEST_PART = 1 << 18
+SMALLEST_PART = 1 << 18
 """Products, about 10 us of work: less is not worth waking a thread."""
 _SMALLEST_COPY = 1 << 15
+"""Elements, a few microseconds of copying: less is not worth waking a thread."""
 
 
 @njit(cache=True)
@@ -116,8 +118,8 @@ def _pack_block(filters, block, weights):
     """Set the weights of a block of filters: of channels and taps in turn, a vector or two each."""
     lanes = vector.width(filters)
     count, channels, taps = filters.shape
-    step = _VECTORS * lanes
-    wide = min((count - block * step + lanes - 1) // lanes, _VECTORS) * lanes
+    step = VECTORS * lanes
+    wide = min((count - block * step + lanes - 1) // lanes, VECTORS) * lanes
     flat, own = filters.reshape(-1), channels * taps
     square = np.zeros(lanes * lanes, filters.dtype)
     begin = block * own * step
@@ -145,8 +147,8 @@ def _pack_turned(filters, taps, block, weights):
     """As `_pack_block`, with some of the taps, and channels and filters exchanged."""
     lanes = vector.width(filters)
     channels, count, all_taps = filters.shape
-    step = _VECTORS * lanes
-    wide = min((count - block * step + lanes - 1) // lanes, _VECTORS) * lanes
+    step = VECTORS * lanes
+    wide = min((count - block * step + lanes - 1) // lanes, VECTORS) * lanes
     flat = filters.reshape(-1)
     squares = np.zeros((all_taps + lanes) * lanes, filters.dtype)
     for channel in range(channels):
@@ -219,12 +221,12 @@ def _set_run(pixels, start, length, offsets, taps, channels, weights, first, sum
     while done < length:
         at, to, left = start + done, done * vectors * lanes, length - done
         own = offsets, taps, channels, weights, first, sums, to
-        if left >= len(_MOST):
-            _set_pixels(pixels, at, at + len(_MOST) // 2, *own, _MOST, wide)
-            done += len(_MOST)
+        if left >= len(MOST):
+            _set_pixels(pixels, at, at + len(MOST) // 2, *own, MOST, wide)
+            done += len(MOST)
         else:
-            _set_pixels(pixels, at, at + len(_SOME) // 2, *own, _SOME, wide)
-            done += len(_SOME)
+            _set_pixels(pixels, at, at + len(SOME) // 2, *own, SOME, wide)
+            done += len(SOME)
 
 
 @njit(cache=True)
@@ -293,7 +295,7 @@ def _do_items(blocked, offsets, taps, channels, weights, counts, target, items, 
     first_row, first_column, apart = target
     filters, height, across = result.shape[1:]
     flat, plane = result.reshape(-1), height * across
-    step = _VECTORS * lanes
+    step = VECTORS * lanes
     blocks = (filters + step - 1) // step
     groups = (rows + together - 1) // together
     wide = halves * _HALF if halves else pitch
@@ -306,7 +308,7 @@ def _do_items(blocked, offsets, taps, channels, weights, counts, target, items, 
         pixels = blocked[image * image_length * lanes :]
         length = (some - 1) * pitch + columns
         for block in range(share * blocks // shares, (share + 1) * blocks // shares):
-            vectors = min((filters - block * step + lanes - 1) // lanes, _VECTORS)
+            vectors = min((filters - block * step + lanes - 1) // lanes, VECTORS)
             first = block * channels * taps * step
             own = offsets, taps, channels, weights, first, sums, vectors
             if halves:
@@ -366,7 +368,7 @@ def laid_out_elements(images, layout):
 
 
 def _weights_elements(count, own, dtype):
-    return block_count(count, dtype, _VECTORS) * _VECTORS * vector.lanes_of(dtype) * own
+    return block_count(count, dtype, VECTORS) * VECTORS * vector.lanes_of(dtype) * own
 
 
 def _pack(filters):
@@ -374,7 +376,7 @@ def _pack(filters):
     count, channels, height, width = filters.shape
     own = channels * height * width
     weights = np.empty(_weights_elements(count, own, filters.dtype), filters.dtype)
-    blocks = block_count(count, filters.dtype, _VECTORS)
+    blocks = block_count(count, filters.dtype, VECTORS)
     _pack_all(plain(filters).reshape(count, channels, -1), weights, blocks)
     return weights
 
@@ -392,9 +394,9 @@ def _correlate(blocked, layout, channels, weights, rows, columns, step, result):
     together = min(max(round(_RUN / layout.pitch), 1), rows.count)
     items = batch * -(-rows.count // together)
     work = batch * filters * rows.count * columns.count * channels * taps
-    parts = max(min(work // _SMALLEST_PART, numba.get_num_threads()), 1)
+    parts = max(min(work // SMALLEST_PART, numba.get_num_threads()), 1)
     shares = parts if items % parts and items < 8 * parts else 1
-    shares = min(shares, block_count(filters, result.dtype, _VECTORS))
+    shares = min(shares, block_count(filters, result.dtype, VECTORS))
     items *= shares
     parts = min(parts, items)
     halves = -(-columns.count // _HALF)
@@ -469,7 +471,7 @@ def _pack_backward(filters, rows, columns):
     channels, count, _, width = filters.shape
     taps = np.add.outer(np.multiply(rows.taps, width), columns.taps).ravel().astype(np.int64)
     weights = np.empty(_weights_elements(count, channels * taps.size, filters.dtype), filters.dtype)
-    blocks = block_count(count, filters.dtype, _VECTORS)
+    blocks = block_count(count, filters.dtype, VECTORS)
     _pack_all_turned(plain(filters).reshape(channels, count, -1), taps, weights, blocks)
     return weights
 

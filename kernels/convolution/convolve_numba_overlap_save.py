@@ -5,7 +5,7 @@ series; the taps, with gaps as long, are its filter. So are planes of a volume. 
 beyond the end of a row meets zeros, and what comes out between rows is dropped.
 """
 
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from math import ceil, log2
 from typing import NamedTuple
 
@@ -29,7 +29,7 @@ _CACHED = 1 << 20
 """Bytes of a block beyond which each doubling makes its steps slower, by a tenth."""
 _NARROWEST = 64
 """Outputs of a box along an axis, below which rows are too short, and boxes overlap too much."""
-_KEPT_TABLES, _KEPT_SPECTRA = 8, 4
+_KEPT_PLANS, _KEPT_TABLES, _KEPT_SPECTRA = 4096, 8, 4
 
 
 class _Plan(NamedTuple):
@@ -77,7 +77,7 @@ def _cuts(outputs, lines):
         parts *= 2
 
 
-@cache
+@lru_cache(_KEPT_PLANS)
 def _plan(result, taps, dtype, threads):
     """Choose boxes and blocks with the least estimated time of the thread that has most to do.
 
@@ -290,7 +290,7 @@ def _keep_spectra(taps, *, mode):
 
 @kernel("convolve", family="fft", algorithm="fft", workspace=_workspace, prepare=_keep_spectra)
 def numba_overlap_save(signal, taps, *, mode, out=None):
-    """Overlap-save on transforms of its own, of 56 to 70 GFLOP/s a core of a Zen 4.
+    """Overlap-save on transforms of its own, two blocks in each.
 
     A series is cut into blocks that overlap by the taps, and their spoilt outputs are dropped
     (Stockham, 1966). Two blocks go into each complex transform, as its real and its imaginary
@@ -302,7 +302,8 @@ def numba_overlap_save(signal, taps, *, mode, out=None):
     About 5 N log2 N flops there and as many back, for two blocks of N samples; an estimate of the
     time chooses N and the boxes. Each thread works on a block of its own, 2 N numbers, beside the
     spectrum and the factors of the transform. The error is that of an FFT: some eps log2 N of the
-    norms of what it transforms, not of each output. For series from some 60 taps on, images from
+    norms of what it transforms, not of each output; blocks are chosen for the number of threads, so
+    that results on another one differ by as much. For series from some 60 taps on, images from
     11 x 11, volumes from 5 x 5 x 5. Prepared, the spectrum of the taps is kept.
     """
     return _convolve(signal, taps, mode, _make_spectrum, out)
