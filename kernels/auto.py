@@ -16,10 +16,12 @@ import numba
 
 from convgrad.kernels import registry, vector
 from convgrad.kernels.operation import Arguments
-from convgrad.kernels.timetable import SHIPPED, Timetable, place
+from convgrad.kernels.timetable import PREPARED, SHIPPED, Timetable, place
 
 ALGORITHMS = ("direct", "fft")
-"""Those that may be chosen: the others are less exact, or count on a matrix of good condition."""
+"""Those that may always be chosen: of the others, those that state how exact they are."""
+_EXACT_ENOUGH = 1e-4
+"""Where their error, relative to the largest output, stays below this."""
 PLANNERS = ("pyfftw",)
 """Kernels that take seconds at every new shape, which no table of times of later calls tells."""
 _REMEMBERED = 4096
@@ -101,10 +103,21 @@ def why_never(kernel):
     """Say why ``auto`` does not choose a kernel, whatever the arguments; None if it may."""
     if kernel.device != "cpu":
         return "it does not run on the processor"
-    if kernel.algorithm not in ALGORITHMS:
+    if kernel.algorithm not in ALGORITHMS and kernel.error is None:
         return f"its algorithm, {kernel.algorithm}, has an error bound of its own"
     if kernel.name in PLANNERS:
         return "it plans for seconds at every new shape"
+    return None
+
+
+def why_not_exact(kernel, arguments, exact):
+    """Say why a kernel is not exact enough for some arguments; None if it is."""
+    if exact and kernel.algorithm != "direct":
+        return f"its algorithm, {kernel.algorithm}, is not direct"
+    if kernel.error:
+        error = kernel.error(*arguments.arrays, **arguments.options)
+        if error >= _EXACT_ENOUGH:
+            return f"its error may be {error:.0e} of the largest output"
     return None
 
 
@@ -117,7 +130,7 @@ def candidates(operation_name):
     ]
 
 
-def explain(operation_name, *args, **kwargs):
+def explain(operation_name, *args, exact=False, **kwargs):
     """Say which kernel ``auto`` chooses for a call, and why.
 
     Parameters
@@ -125,6 +138,8 @@ def explain(operation_name, *args, **kwargs):
     operation_name : str
     *args, **kwargs
         The arguments of the call.
+    exact : bool
+        Whether only direct sums are allowed.
 
     Returns
     -------
@@ -140,20 +155,26 @@ def explain(operation_name, *args, **kwargs):
     """
     registry.get(operation_name, "auto")
     arguments = registry.operation(operation_name).bind(*args, **kwargs)
-    return explained(operation_name, table_of(operation_name), arguments)
+    return explained(operation_name, table_of(operation_name), arguments, exact)
 
 
-def explained(operation_name, table, arguments):
+def explained(operation_name, table, arguments, exact=False, prepared=False):
     """`explain` by one table, for arguments that are validated."""
     definition, threads = registry.operation(operation_name), numba.get_num_threads()
     kind, point = definition.traits(*arguments.arrays, **arguments.options)
     where = place(point, arguments.dtype.itemsize, threads)
-    predicted = table.predict(operation_name, kind, where)
+    predicted = prepared and table.predict(operation_name, kind + PREPARED, where)
+    predicted = predicted or table.predict(operation_name, kind, where)
     seconds, left_out = {}, {}
     for kernel in registry.find(operation_name, usable=False):
         if kernel.family == "auto":
             continue
-        reason = why_never(kernel) or kernel.why_not() or kernel.why_not_bound(arguments)
+        reason = (
+            why_never(kernel)
+            or kernel.why_not()
+            or kernel.why_not_bound(arguments)
+            or why_not_exact(kernel, arguments, exact)
+        )
         if reason is None and kernel.name not in predicted:
             reason = "the table has no time of it near this size"
         if reason:
@@ -161,7 +182,7 @@ def explained(operation_name, table, arguments):
         else:
             seconds[kernel.name] = predicted[kernel.name]
     seconds = dict(sorted(seconds.items(), key=lambda item: item[1]))
-    choice = next(iter(seconds), None) or _without_times(operation_name, arguments)
+    choice = next(iter(seconds), None) or _without_times(operation_name, arguments, exact)
     return Explanation(
         operation=operation_name,
         choice=choice,
@@ -174,12 +195,14 @@ def explained(operation_name, table, arguments):
     )
 
 
-def _without_times(operation_name, arguments):
+def _without_times(operation_name, arguments, exact):
     """Any kernel that serves, compiled ones first."""
     able = [
         kernel
         for kernel in candidates(operation_name)
-        if kernel.why_not() is None and kernel.why_not_bound(arguments) is None
+        if kernel.why_not() is None
+        and kernel.why_not_bound(arguments) is None
+        and why_not_exact(kernel, arguments, exact) is None
     ]
     return min(able, key=lambda kernel: kernel.family != "numba").name
 
@@ -190,30 +213,51 @@ def _discrete(definition):
     return itemgetter(*(name for name, value in options.items() if type(value) in _DISCRETE))
 
 
+def _compute(kernel, arrays, options, out):
+    if out is None:
+        return kernel.function(*arrays, **options)
+    if kernel.writes_in_place:
+        return kernel.function(*arrays, out=out, **options)
+    out[...] = kernel.function(*arrays, **options)
+    return out
+
+
 def make(operation_name, table):
     """Make the ``auto`` of one operation, choosing by one table."""
     chosen, get_num_threads = {}, numba.get_num_threads
     discrete = _discrete(registry.operation(operation_name))
 
-    def choose(arrays, options):
+    def choose(arrays, options, exact=False, prepared=False):
         first, second = arrays
-        key = first.shape, second.shape, first.itemsize, get_num_threads(), discrete(options)
+        key = (
+            *(first.shape, second.shape, first.itemsize),
+            *(get_num_threads(), discrete(options), exact, prepared),
+        )
         kernel = chosen.get(key)
         if kernel is None:
             if len(chosen) == _REMEMBERED:
                 chosen.clear()
-            name = explained(operation_name, table, Arguments(arrays, options)).choice
+            arguments = Arguments(arrays, options)
+            name = explained(operation_name, table, arguments, exact, prepared).choice
             kernel = chosen[key] = registry.get(operation_name, name)
         return kernel
 
-    def auto(*arrays, out=None, **options):
-        kernel = choose(arrays, options)
-        if out is None:
-            return kernel.function(*arrays, **options)
-        if kernel.writes_in_place:
-            return kernel.function(*arrays, out=out, **options)
-        out[...] = kernel.function(*arrays, **options)
-        return out
+    def auto(*arrays, out=None, exact=False, **options):
+        return _compute(choose(arrays, options, exact), arrays, options, out)
+
+    def keep(weights, *, exact=False, **options):
+        forms = {}
+
+        def call(array, out=None):
+            arrays = array, weights
+            kernel = choose(arrays, options, exact, prepared=True)
+            if kernel.prepares is None:
+                return _compute(kernel, arrays, options, out)
+            if kernel not in forms:
+                forms[kernel] = kernel.prepares(weights, **options)
+            return forms[kernel](array, out=out)
+
+        return call
 
     def workspace(*arrays, **options):
         kernel = choose(arrays, options)
@@ -226,17 +270,24 @@ def make(operation_name, table):
         for kernel in candidates(operation_name)
         if kernel.name in table.kernels(operation_name)
     ]
-    by_fft = any(kernel.algorithm == "fft" for kernel in known)
+    algorithms = {kernel.algorithm for kernel in known} - {"direct"}
     auto.__doc__ = (
         "Whichever of the other kernels is predicted to be the fastest, by measured times.\n\n"
         "`convgrad.kernels.explain` says which, and why. "
         + (
-            "FFTs are among them, so that errors are bounded in norm, not element by element."
-            if by_fft
+            f"Not all of them sum directly ({', '.join(sorted(algorithms))}), and errors are "
+            "bounded as theirs are; ``exact=True`` keeps to those that do."
+            if algorithms
             else "All of them sum directly, with the error bound of the definition."
         )
     )
-    return auto, {"algorithm": "fft" if by_fft else "direct", "workspace": workspace}
+    algorithm = "any" if algorithms - {"fft"} else max(algorithms, default="direct")
+    return auto, {
+        "algorithm": algorithm,
+        "workspace": workspace,
+        "prepare": keep,
+        "switches": ("exact",),
+    }
 
 
 def register():

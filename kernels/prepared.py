@@ -18,9 +18,9 @@ class Prepared:
     messages. A shape that was validated before is not validated again.
     """
 
-    def __init__(self, kernel, definition, weights, options):
+    def __init__(self, kernel, definition, weights, options, own):
         (given,) = arrays(**{definition.weights: weights})
-        self.kernel, self.definition, self.options = kernel, definition, options
+        self.kernel, self.definition, self.options, self.own = kernel, definition, options, own
         self._weights = {given.dtype: _copy(given)}
         self._given = given.dtype
         self._forms, self._known = {}, {}
@@ -59,7 +59,7 @@ class Prepared:
         if arguments.arrays[1].shape != self._weights[self._given].shape:
             # Mode "valid" has swapped a short signal and its taps.
             into = {} if out is None else {"out": out}
-            return self.kernel.function(*arguments.arrays, **into, **arguments.options)
+            return self.kernel.function(*arguments.arrays, **into, **arguments.options, **self.own)
         call = self.form(arguments)
         if arguments.arrays[0] is array and len(self._known) < _KNOWN:
             self._known[array.shape, array.dtype] = call
@@ -72,7 +72,7 @@ class Prepared:
             if len(self._forms) == _KEPT:
                 self._forms.pop(next(iter(self._forms)))
             weights = self._weights_as(arguments.dtype)
-            self._forms[key] = self.kernel.prepares(weights, **arguments.options)
+            self._forms[key] = self.kernel.prepares(weights, **arguments.options, **self.own)
         return self._forms[key]
 
     def _bind(self, array):

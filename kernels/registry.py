@@ -47,6 +47,11 @@ class Kernel:
         The implementation: takes validated arrays of one dtype and normalised options.
     prepares : callable or None
         What `prepare` hands the weights to; see `kernel`.
+    error : callable or None
+        Function of the kernel's arguments: how far an algorithm less exact than the definition
+        is off where errors are the largest, relative to the largest output.
+    switches : tuple of str
+        Arguments of its own, True or False, that it takes besides those of the operation.
     """
 
     name: str
@@ -59,6 +64,8 @@ class Kernel:
     serves: object = field(default=None, repr=False)
     workspace: object = field(default=None, repr=False)
     prepares: object = field(default=None, repr=False)
+    error: object = field(default=None, repr=False)
+    switches: tuple = ()
 
     def __post_init__(self):
         object.__setattr__(self, "__doc__", self.function.__doc__)
@@ -116,14 +123,15 @@ class Kernel:
         Unsupported
             For arguments that only this kernel does not serve.
         """
+        own = self._own(kwargs)
         definition = operation(self.operation)
         arguments = definition.bind(*args, **kwargs)
         if reason := self.why_not() or self.why_not_bound(arguments):
             self.refuse(reason)
         if out is None:
-            return self.function(*arguments.arrays, **arguments.options)
+            return self.function(*arguments.arrays, **arguments.options, **own)
         self.check_out(out, arguments)
-        return self.function(*arguments.arrays, out=out, **arguments.options)
+        return self.function(*arguments.arrays, out=out, **arguments.options, **own)
 
     def prepare(self, weights, **options):
         """Keep the weights in the form that this kernel works with.
@@ -149,7 +157,16 @@ class Kernel:
         """
         if reason := self.why_not_call("prepared") or self.why_not():
             self.refuse(reason)
-        return Prepared(self, operation(self.operation), weights, options)
+        own = self._own(options)
+        return Prepared(self, operation(self.operation), weights, options, own)
+
+    def _own(self, options):
+        """Take the kernel's own arguments out of those of a call."""
+        own = {name: options.pop(name) for name in self.switches if name in options}
+        for name, value in own.items():
+            if type(value) is not bool:
+                reject(name, value, "True or False")
+        return own
 
     def why_not_call(self, call):
         """Say why this kernel cannot be called in a way; None if it can.
@@ -196,6 +213,8 @@ def kernel(
     serves=None,
     workspace=None,
     prepare=None,
+    error=None,
+    switches=(),
 ):
     """Register a function as an implementation of an operation.
 
@@ -220,6 +239,9 @@ def kernel(
         ``prepare(weights, **options)`` returns a callable ``call(array, out=None)``: what the
         kernel computes from that array and these weights. Weights and options are those that the
         kernel gets; the weights are not changed afterwards.
+    error : callable, optional
+    switches : sequence of str
+        See `Kernel`.
 
     Returns
     -------
@@ -246,6 +268,8 @@ def kernel(
             serves=serves,
             workspace=workspace,
             prepares=prepare,
+            error=error,
+            switches=tuple(switches),
         )
         known = _kernels.setdefault(operation, {})
         taken = known.get(made.name)

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 SHIPPED = Path(__file__).parent / "tables"
+PREPARED = ", prepared"
+"""What the kind of a call has behind it where weights are kept."""
 LEFT_OUT = 6
 """What was not measured at a point was at least this many times slower than the fastest there."""
 _APART = 2.0

@@ -12,13 +12,14 @@ import os
 import tempfile
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
 from convgrad.kernels import Case, auto
-from convgrad.kernels.timetable import LEFT_OUT, Timetable, place
+from convgrad.kernels.timetable import LEFT_OUT, PREPARED, Timetable, place
 from convgrad.suites.machine import environment, facts
 from convgrad.suites.measure.forecast import Forecast
 from convgrad.suites.workers import masters
@@ -32,6 +33,8 @@ _SLOW = 1.6
 """Kernels this many times slower than the fastest are not worth another round."""
 _SLOWEST_S = 0.1
 """A kernel whose call is predicted to take longer is left out."""
+_LAYER_FLOPS = 2**30
+"""Of the largest layers that are drawn: some 10 ms a call."""
 _BATCH = 8
 """Cases that are drawn at a time, and measured the small ones first: they foretell the others."""
 _HOPELESS = 4
@@ -60,14 +63,15 @@ def _sides(random, rank, low, high, most=None):
     return tuple(sides if most is None else map(min, sides, most))
 
 
-def _convolve(random, rank):
+def _convolve(random, kind):
+    rank = int(kind[0])
     signal = _sides(random, rank, 5 + 3 * (rank > 1), 20)
     samples = math.log2(math.prod(signal))
     taps = _sides(random, rank, 1, min(12, samples, 30 - samples), signal)
     return {"signal": signal, "taps": taps, "mode": str(random.choice(["full", "same", "valid"]))}
 
 
-def _fit_linear(random, rank):
+def _fit_linear(random, kind):
     elements = random.uniform(6, 22)
     features = _octaves(random, 1, min(10, elements - 2))
     outputs = 1 if random.random() < 0.75 else _octaves(random, 1, 5)
@@ -76,36 +80,86 @@ def _fit_linear(random, rank):
     return {"samples": samples, "features": features, "outputs": outputs, "iterations": iterations}
 
 
-def _fit_filter(random, rank):
+def _fit_filter(random, kind):
+    rank = int(kind[0])
     signal = _sides(random, rank, 5, 18)
     samples = math.log2(math.prod(signal))
     taps = _sides(random, rank, 1, min(10, samples, 25 - samples), signal)
     return {"signal": signal, "taps": taps, "iterations": _octaves(random, 0, 3)}
 
 
+def _layer(operation, random, kind):
+    while True:
+        sizes = _any_layer(random, kind)
+        if Case.of(operation, DTYPES[0], **sizes).flops < _LAYER_FLOPS:
+            return sizes
+
+
+def _any_layer(random, kind):
+    side, taps, stride, dilation, groups = _octaves(random, 2.8, 6.8), 3, 1, 1, 1
+    channels, filters = _octaves(random, 4, 9), _octaves(random, 4, 9)
+    if kind == "few channels":
+        channels, filters, side = int(random.integers(1, 5)), _octaves(random, 4, 7), 3 * side
+        taps, stride = int(random.choice([3, 5, 7])), int(random.integers(1, 3))
+    elif kind == "depthwise":
+        filters = groups = channels
+        taps, stride = int(random.choice([3, 5])), int(random.integers(1, 3))
+    elif kind == "grouped":
+        groups = _octaves(random, 1, 5)
+        channels, filters = (groups * -(-count // groups) for count in (2 * channels, filters))
+        stride = int(random.integers(1, 3))
+    elif kind == "other":
+        taps = int(random.choice([1, 3, 5, 7]))
+        stride, dilation = ((2, 1), (1, 2), (1, 1))[random.choice(3, p=[0.6, 0.1, 0.3])]
+        if stride == dilation == 1:
+            taps = max(taps, 5)
+    else:
+        taps = int(kind[0])
+    return {
+        **{"batch": _octaves(random, 0, 5), "channels": channels, "filters": filters},
+        **{"height": side, "width": side, "filter_height": taps, "filter_width": taps},
+        **{"stride": stride, "dilation": dilation, "groups": groups},
+    }
+
+
+_LAYERS = "1 x 1", "3 x 3", "other", "few channels", "depthwise", "grouped"
+_KEPT = tuple(kind + PREPARED for kind in ("1 x 1", "3 x 3", "other", "few channels"))
 SPACES = {
-    "convolve": (_convolve, (1, 2, 3)),
-    "fit_linear": (_fit_linear, (2,)),
-    "fit_filter": (_fit_filter, (1, 2)),
+    "convolve": (_convolve, ("1-D", "2-D", "3-D")),
+    "fit_linear": (_fit_linear, ("2-D",)),
+    "fit_filter": (_fit_filter, ("1-D", "2-D")),
+    **{
+        name: (partial(_layer, name), kinds)
+        for name, kinds in {
+            "conv2d": _LAYERS + _KEPT,
+            "conv2d_filter_gradient": _LAYERS,
+            "conv2d_input_gradient": _LAYERS + _KEPT,
+        }.items()
+    },
 }
-"""How sizes of an operation are drawn, and for which ranks."""
+"""How sizes of an operation are drawn, and for which kinds of arguments (`Operation.traits`)."""
 
 
 @dataclass
 class Stratum:
-    """Cases that are predicted from each other: all of one operation and rank."""
+    """Cases that are predicted from each other: all of one operation and kind."""
 
     operation: str
-    rank: int
+    kind: str
     points: list = field(default_factory=list)
     seconds: list = field(default_factory=list)
     """By kernel, for each point."""
     table: Timetable | None = None
     """Of most of the points; None while they are few."""
 
+    @property
+    def prepared(self):
+        """Whether weights are kept, by kernels that can."""
+        return self.kind.endswith(PREPARED)
+
     def draw(self, random, dtype):
         """Make a case of random sizes."""
-        sizes = SPACES[self.operation][0](random, self.rank)
+        sizes = SPACES[self.operation][0](random, self.kind.removesuffix(PREPARED))
         return Case.of(self.operation, dtype, **sizes)
 
     def foretell(self, case, threads):
@@ -127,9 +181,8 @@ class Stratum:
     def group(self):
         """What a table keeps."""
         names = sorted({name for row in self.seconds for name in row if _hopeful(name, self)})
-        kind, _ = _where(self.draw(np.random.default_rng(0), DTYPES[0]), 1)
         seconds = {name: [_short(row.get(name)) for row in self.seconds] for name in names}
-        return {"kind": kind, "points": list(self.points), "seconds": seconds}
+        return {"kind": self.kind, "points": list(self.points), "seconds": seconds}
 
 
 class Turn(NamedTuple):
@@ -142,7 +195,7 @@ class Turn(NamedTuple):
     @property
     def title(self):
         stratum = self.stratum
-        return f"{stratum.operation}, {stratum.rank}-D {self.dtype}, {self.threads} threads"
+        return f"{stratum.operation}, {stratum.kind} {self.dtype}, {self.threads} threads"
 
     @property
     def share(self):
@@ -168,7 +221,7 @@ def _short(seconds):
 
 def turns(operations):
     """All turns of some operations, those that share workers side by side."""
-    strata = [Stratum(name, rank) for name in operations for rank in SPACES[name][1]]
+    strata = [Stratum(name, kind) for name in operations for kind in SPACES[name][1]]
     counts = {1, environment.usable_cores()}
     every = [Turn(*turn) for turn in product(strata, DTYPES, counts)]
     return sorted(every, key=lambda turn: (turn.stratum.operation, -turn.threads))
@@ -193,7 +246,7 @@ class Stopwatch:
         self.forecast = Forecast()
         self.waited = 0.0
         self.folder = tempfile.TemporaryDirectory(prefix="convgrad-")
-        self.home = None
+        self.home, self.prepared = None, False
 
     def __enter__(self):
         return self
@@ -213,6 +266,7 @@ class Stopwatch:
         if self.home != (turn.stratum.operation, turn.threads):
             self.crew.dismiss()
         self.home = turn.stratum.operation, turn.threads
+        self.prepared = turn.stratum.prepared
         wanted = {(name, 0): kernel for name, kernel in candidates.items()}
         limit = environment.available_bytes() // 2
         lost = self.crew.summon(wanted, turn.threads, limit)
@@ -221,7 +275,7 @@ class Stopwatch:
 
         def compile_(name):
             try:
-                self._load(name, case, kept)
+                self._load(candidates[name], case, kept)
                 self.crew.ask((name, 0), "pace", 0)
             except Lost:
                 lost[name, 0] = None
@@ -254,7 +308,7 @@ class Stopwatch:
             ):
                 continue
             try:
-                seconds = self._first(name, case, kept)
+                seconds = self._first(candidates[name], case, kept)
             except Lost:
                 candidates.pop(name)
                 continue
@@ -272,12 +326,12 @@ class Stopwatch:
             self.forecast.learn(candidates[name], case, threads, float(np.median(seconds)))
         return found
 
-    def _first(self, name, case, kept):
+    def _first(self, kernel, case, kept):
         """Seconds of the first calls; None where the kernel does not serve."""
         begin = time.monotonic()
-        if "status" in self._load(name, case, kept):
+        if "status" in self._load(kernel, case, kept):
             return None
-        seconds = self._pace(name, _FIRST_S)
+        seconds = self._pace(kernel.name, _FIRST_S)
         if (spent := time.monotonic() - begin) > _COMPILING_S + _CALLS * seconds:
             self.waited += spent
         return seconds
@@ -285,8 +339,9 @@ class Stopwatch:
     def _keep(self, case):
         return masters.keep(case.inputs(), self.folder.name)
 
-    def _load(self, name, case, kept):
-        return self.crew.ask((name, 0), "load", case, 0, 0, "plain", kept)
+    def _load(self, kernel, case, kept):
+        call = "prepared" if self.prepared and kernel.prepares else "plain"
+        return self.crew.ask((kernel.name, 0), "load", case, 0, 0, call, kept)
 
     def _pace(self, name, seconds):
         return self.crew.ask((name, 0), "pace", seconds)
@@ -349,7 +404,7 @@ def check(operations, count, progress, random):
             drawn = [turn.stratum.draw(random, turn.dtype) for _ in range(share)]
             for case in sorted(drawn, key=lambda c: c.flops):
                 progress(f"{turn.title}: {len(rows)} of {count} cases")
-                choice = _choice(case, turn.threads)
+                choice = _choice(case, turn)
                 found = stopwatch.times(candidates, case, turn.threads, 9, always=(choice,))
                 rounds = {name: np.array(own) for name, own in found.items() if len(own) > 1}
                 if choice not in rounds:
@@ -369,15 +424,16 @@ def check(operations, count, progress, random):
     return rows
 
 
-def _choice(case, threads):
-    """What ``auto`` chooses on so many threads."""
+def _choice(case, turn):
+    """What ``auto`` chooses for a case as it is called in a turn."""
     import numba
 
     before = numba.get_num_threads()
-    numba.set_num_threads(threads)
+    numba.set_num_threads(turn.threads)
     try:
-        table = auto.table_of(case.operation)
-        return auto.explained(case.operation, table, case.outline()).choice
+        table, outline = auto.table_of(case.operation), case.outline()
+        told = auto.explained(case.operation, table, outline, prepared=turn.stratum.prepared)
+        return told.choice
     finally:
         numba.set_num_threads(before)
 

@@ -16,10 +16,11 @@ from convgrad.kernels.convolution.conv2d_blocked import (
     unpack_row,
 )
 from convgrad.kernels.convolution.geometry import output_sides
+from convgrad.kernels.convolution.operations import FEW_CHANNELS
 from convgrad.kernels.registry import kernel
 from convgrad.kernels.validation import plain
 
-_MOST_CHANNELS, _FURTHEST = 8, 16
+_FURTHEST = 16
 """Channels, and elements from one pixel to the next, of which each has code of its own."""
 
 
@@ -110,8 +111,8 @@ def _pack(images, top, left, packed):
 
 def _serves(images, filters, *, stride, dilation, groups, **_):
     channels = images.shape[1]
-    if channels > _MOST_CHANNELS or channels * stride > _FURTHEST:
-        return f"more than {_MOST_CHANNELS} channels, or {_FURTHEST} from one pixel to the next"
+    if channels > FEW_CHANNELS or channels * stride > _FURTHEST:
+        return f"more than {FEW_CHANNELS} channels, or {_FURTHEST} from one pixel to the next"
     return None if dilation == groups == 1 else "its dilation and groups are 1"
 
 

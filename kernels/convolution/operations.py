@@ -1,6 +1,7 @@
 """What the convolutions compute, what they accept, and what they cost."""
 
 import math
+from abc import abstractmethod
 from functools import reduce
 
 import numpy as np
@@ -17,6 +18,10 @@ from convgrad.kernels.convolution.geometry import (
 from convgrad.kernels.operation import Arguments, Cost, Operation
 from convgrad.kernels.registry import register_operation
 from convgrad.kernels.validation import arrays, choice, integer, rank, reject
+
+FEW_CHANNELS = 8
+"""A first layer's: rows of taps are runs of memory, and most lanes would be empty without them."""
+_MINIMAL = ["winograd-2", "winograd-4"]
 
 
 @register_operation
@@ -186,6 +191,43 @@ class _Layer(Operation):
         elements = math.prod(images) + math.prod(filters) + math.prod(gradient)
         return Cost(math.prod(filters), flops, elements, elements)
 
+    @abstractmethod
+    def layer(self, *arrays, **options):
+        """Shapes of images, filters and outputs of the layer that a call belongs to."""
+
+    def traits(self, *arrays, stride, dilation, groups, **options):
+        """What the layer is; kinds are those that kernels of their own are for."""
+        images, filters, outputs = self.layer(
+            *arrays, stride=stride, dilation=dilation, groups=groups, **options
+        )
+        taps = filters[2:]
+        if 1 < groups == images[1]:
+            kind = "depthwise"
+        elif groups > 1:
+            kind = "grouped"
+        elif images[1] <= FEW_CHANNELS:
+            kind = "few channels"
+        elif stride == dilation == 1 and taps in ((1, 1), (3, 3)):
+            kind = f"{taps[0]} x {taps[1]}"
+        else:
+            kind = "other"
+        sizes = [images[0], *filters[:2], math.prod(outputs[2:]), groups]
+        sizes += [math.prod(taps), stride, dilation]
+        return kind, tuple(map(math.log2, sizes))
+
+    def algorithms(self, *arrays, **options):
+        """Algorithms that serve a call."""
+        return ["direct", "fft"]
+
+    @abstractmethod
+    def bound_by(self, algorithm, *arrays, **options):
+        """`bound` of one algorithm."""
+
+    def bound(self, algorithm, *arrays, **options):
+        """As `Operation.bound`; "any" is the loosest of those that serve."""
+        served = self.algorithms(*arrays, **options) if algorithm == "any" else [algorithm]
+        return reduce(np.maximum, (self.bound_by(name, *arrays, **options) for name in served))
+
 
 @register_operation
 class Conv2d(_Layer):
@@ -241,11 +283,17 @@ class Conv2d(_Layer):
         sides = _output_sides(images.shape[2:], filters.shape[2:], options)
         return (images.shape[0], filters.shape[0], *sides)
 
+    def layer(self, images, filters, **options):
+        return images.shape, filters.shape, self.output_shape(images, filters, **options)
+
+    def algorithms(self, images, filters, **options):
+        return super().algorithms() + _MINIMAL * _minimal(filters, **options)
+
     def definition(self, images, filters, **options):
         sides = _output_sides(images.shape[2:], filters.shape[2:], options)
         return reference.conv2d(images, filters, output_size=sides, **options)
 
-    def bound(self, algorithm, images, filters, **options):
+    def bound_by(self, algorithm, images, filters, **options):
         if algorithm == "fft":
             size = np.multiply.outer(_norms(images, 1, 2, 3), _norms(filters, 1, 2, 3))
             return _layer_fft_bound(
@@ -318,10 +366,14 @@ class Conv2dFilterGradient(_Layer):
     def output_shape(self, images, output_gradient, *, filter_size, groups, **_):
         return (output_gradient.shape[1], images.shape[1] // groups, *filter_size)
 
+    def layer(self, images, output_gradient, **options):
+        filters = self.output_shape(images, output_gradient, **options)
+        return images.shape, filters, output_gradient.shape
+
     def definition(self, images, output_gradient, **options):
         return reference.conv2d_filter_gradient(images, output_gradient, **options)
 
-    def bound(self, algorithm, images, output_gradient, **options):
+    def bound_by(self, algorithm, images, output_gradient, **options):
         if algorithm == "fft":
             channels = _norms(images, 0, 2, 3).reshape(options["groups"], 1, -1)
             outputs = _norms(output_gradient, 0, 2, 3).reshape(options["groups"], -1, 1)
@@ -403,10 +455,18 @@ class Conv2dInputGradient(_Layer):
     def output_shape(self, output_gradient, filters, *, image_size, groups, **_):
         return (output_gradient.shape[0], filters.shape[1] * groups, *image_size)
 
+    def layer(self, output_gradient, filters, **options):
+        images = self.output_shape(output_gradient, filters, **options)
+        return images, filters.shape, output_gradient.shape
+
+    def algorithms(self, output_gradient, filters, *, padding, **options):
+        within = max(map(max, padding)) < filters.shape[2]
+        return super().algorithms() + _MINIMAL * (within and _minimal(filters, **options))
+
     def definition(self, output_gradient, filters, **options):
         return reference.conv2d_input_gradient(output_gradient, filters, **options)
 
-    def bound(self, algorithm, output_gradient, filters, **options):
+    def bound_by(self, algorithm, output_gradient, filters, **options):
         if algorithm == "fft":
             per_group = filters.reshape(options["groups"], -1, *filters.shape[1:])
             size = np.multiply.outer(
@@ -430,6 +490,11 @@ class Conv2dInputGradient(_Layer):
         images, filters, gradient, options = _layer_shapes(**sizes)
         options["image_size"] = images[2:]
         return {"output_gradient": gradient, "filters": filters}, options
+
+
+def _minimal(filters, *, stride, dilation, groups, **_):
+    """Whether minimal filtering (Winograd) serves a layer."""
+    return filters.shape[2:] == (3, 3) and stride == dilation == groups == 1
 
 
 def _products_before(outputs, n, k):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from convgrad import kernels
-from convgrad.kernels import auto, registry
+from convgrad.kernels import Case, auto, registry
 from convgrad.kernels.timetable import SHIPPED, Timetable, place
 
 
@@ -36,6 +36,7 @@ def table():
 @pytest.fixture
 def choosing(table):
     function, declared = auto.make("convolve", table)
+    declared["prepares"] = declared.pop("prepare")
     return registry.Kernel("auto", "convolve", function, "auto", **declared)
 
 
@@ -152,6 +153,86 @@ def test_it_writes_into_a_given_array_whatever_it_chooses(choosing, taps):
     np.testing.assert_allclose(out, np.convolve(x, k), atol=1e-9)
 
 
+def test_exact_keeps_to_direct_sums(choosing):
+    x, k = np.random.default_rng(0).standard_normal((2, 5000))
+    expected = kernels.get("convolve", "numpy")(x, k[:900])
+    assert not np.array_equal(choosing(x, k[:900]), expected)
+    np.testing.assert_array_equal(choosing(x, k[:900], exact=True), expected)
+    with pytest.raises(ValueError, match="exact: got 3"):
+        choosing(x, k, exact=3)
+    with pytest.raises(TypeError, match="exact"):
+        kernels.get("convolve", "numpy")(x, k, exact=True)
+
+
+def layer_content(kind, **seconds):
+    """A table of layers in which every size takes a kernel the same time."""
+    arguments = kernels.operation("conv2d").bind(*layer(), padding=1)
+    _, point = kernels.operation("conv2d").traits(*arguments.arrays, **arguments.options)
+    group = {"kind": kind, "points": [place(point, 4, 1)]}
+    return group | {"seconds": {name: [time] for name, time in seconds.items()}}
+
+
+def layer(channels=20):
+    random = np.random.default_rng(0)
+    images = random.standard_normal((1, channels, 6, 6), dtype=np.float32)
+    return images, random.standard_normal((2, channels, 3, 3), dtype=np.float32)
+
+
+@pytest.fixture
+def choosing_layers():
+    plain = layer_content("3 x 3", numba_blocked=1.0, winograd_4x4=2.0, im2col=3.0)
+    kept = layer_content("3 x 3, prepared", numba_blocked=2.0, winograd_4x4=1.0, im2col=3.0)
+    table = Timetable({"timings": {"conv2d": [plain, kept]}}, "by hand")
+    function, declared = auto.make("conv2d", table)
+    declared["prepares"] = declared.pop("prepare")
+    return registry.Kernel("auto", "conv2d", function, "auto", **declared)
+
+
+@pytest.mark.parametrize(
+    ("exact", "name"), [(False, "winograd_4x4"), (True, "numba_blocked")], ids=["any", "exact"]
+)
+def test_where_weights_are_kept_other_times_count(choosing_layers, exact, name):
+    images, filters = layer()
+    plain = kernels.get("conv2d", "numba_blocked")(images, filters, padding=1)
+    np.testing.assert_array_equal(choosing_layers(images, filters, padding=1), plain)
+    expected = kernels.get("conv2d", name)(images, filters, padding=1)
+    kept = choosing_layers.prepare(filters, padding=1, exact=exact)
+    out = np.empty_like(expected)
+    assert kept(images, out=out) is out
+    for found in (kept(images), out):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_kernel_whose_stated_error_is_large_is_left_out():
+    definition, winograd = kernels.operation("conv2d"), kernels.get("conv2d", "winograd_4x4")
+    for channels, reason in ((512, None), (2**15, "its error may be 2e-04 of the largest output")):
+        arguments = definition.outline("float32", channels=channels, height=6, width=6, filters=1)
+        assert auto.why_not_exact(winograd, arguments, False) == reason
+        assert "not direct" in auto.why_not_exact(winograd, arguments, True)
+
+
+@pytest.mark.parametrize("name", ["winograd_2x2", "winograd_4x4"])
+@pytest.mark.parametrize("channels", [3, 100, 600])
+def test_winograd_is_as_exact_as_it_states(name, channels):
+    images, filters = layer(channels)
+    kernel, definition = kernels.get("conv2d", name), kernels.operation("conv2d")
+    arguments = definition.bind(images, filters)
+    reference = definition.reference(*arguments.arrays, **arguments.options)
+    error = abs(kernel(images, filters) - reference).max() / abs(reference).max()
+    assert error < kernel.error(*arguments.arrays, **arguments.options)
+
+
+def test_any_algorithm_is_held_to_the_loosest_bound():
+    definition = kernels.operation("conv2d")
+    for sizes in ({}, {"filter_height": 5}, {"stride": 2}):
+        case = Case.of("conv2d", channels=4, height=9, width=9, filters=3, **sizes)
+        arrays, options = case.inputs()
+        loosest = definition.bound("any", *arrays, **options)
+        for algorithm in definition.algorithms(*arrays, **options):
+            assert (definition.bound(algorithm, *arrays, **options) <= loosest).all()
+        assert ("winograd-4" in definition.algorithms(*arrays, **options)) == (not sizes)
+
+
 def test_it_serves_what_the_table_does_not_know(choosing):
     image = np.random.default_rng(0).standard_normal((9, 9))
     expected = kernels.get("convolve", "scipy_direct")(image, image[:3, :3])
@@ -167,7 +248,7 @@ def test_errors_are_bounded_as_its_candidates_are(table):
 def test_no_candidate_has_a_worse_bound_or_is_auto_itself():
     for name in kernels.operations():
         for k in auto.candidates(name):
-            assert k.algorithm in ("direct", "fft")
+            assert k.algorithm in ("direct", "fft") or k.error
             assert k.family != "auto"
             assert k.device == "cpu"
 

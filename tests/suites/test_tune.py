@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from convgrad import kernels
 from convgrad.kernels import auto
-from convgrad.kernels.timetable import Timetable
+from convgrad.kernels.timetable import PREPARED, Timetable
 from convgrad.suites import tune
 from convgrad.suites.cli import app
 from convgrad.suites.tune_display import print_regret
@@ -18,13 +18,13 @@ from convgrad.suites.tune_display import print_regret
 @pytest.mark.parametrize("operation", tune.SPACES)
 def test_sizes_are_valid_and_random(operation):
     random = np.random.default_rng(0)
-    for rank in tune.SPACES[operation][1]:
-        stratum = tune.Stratum(operation, rank)
+    for kind in tune.SPACES[operation][1]:
+        stratum = tune.Stratum(operation, kind)
         drawn = [stratum.draw(random, "float32") for _ in range(40)]
         assert len(set(drawn)) > 30
         for case in drawn:
-            kind, point = tune._where(case, 2)
-            assert kind == f"{rank}-D"
+            found, point = tune._where(case, 2)
+            assert found == kind.removesuffix(PREPARED)
             assert np.isfinite(point).all()
 
 
@@ -33,16 +33,16 @@ def test_turns_that_share_workers_are_side_by_side():
     workers = [(turn.stratum.operation, turn.threads) for turn in own]
     assert len({(id(turn.stratum), *turn[1:]) for turn in own}) == len(own)
     assert sum(a != b for a, b in zip(workers, workers[1:])) == len(set(workers)) - 1
-    assert {turn.stratum.rank for turn in own} == {1, 2, 3}
+    assert {turn.stratum.kind for turn in own} == {"1-D", "2-D", "3-D"}
 
 
 def test_strata_with_more_coordinates_get_more_time():
-    share = {turn.stratum.rank: turn.share for turn in tune.turns(["convolve"])}
-    assert share[1] < share[2]
+    share = {turn.stratum.kind: turn.share for turn in tune.turns(["convolve"])}
+    assert share["1-D"] < share["2-D"]
 
 
 def test_a_table_keeps_what_came_close_to_the_fastest():
-    stratum, random = tune.Stratum("convolve", 1), np.random.default_rng(0)
+    stratum, random = tune.Stratum("convolve", "1-D"), np.random.default_rng(0)
     for found in ({"numpy": 1.0, "slow": 9.0, "torch": 3.123456}, {"numpy": 1.0}):
         stratum.learn(stratum.draw(random, "float32"), 2, found, {})
     group = stratum.group()
@@ -52,7 +52,7 @@ def test_a_table_keeps_what_came_close_to_the_fastest():
 
 
 def test_what_was_not_called_is_foretold_by_the_cases_before():
-    stratum, random = tune.Stratum("convolve", 1), np.random.default_rng(0)
+    stratum, random = tune.Stratum("convolve", "1-D"), np.random.default_rng(0)
     assert stratum.foretell(stratum.draw(random, "float32"), 2) == {}
     for _ in range(tune._FORETELLING):
         stratum.learn(stratum.draw(random, "float32"), 2, {"numpy": 1.0, "torch": 3.0}, {})
@@ -65,7 +65,7 @@ def test_what_was_not_called_is_foretold_by_the_cases_before():
 
 def test_measuring_makes_a_table_that_auto_can_read(tmp_path, monkeypatch):
     monkeypatch.setattr(tune, "_BATCH", 2)
-    small = {"convolve": (lambda random, rank: {"signal": (99,), "taps": (5,)}, (1,))}
+    small = {"convolve": (lambda random, rank: {"signal": (99,), "taps": (5,)}, ("1-D",))}
     monkeypatch.setattr(tune, "SPACES", small)
     monkeypatch.setattr(tune, "DTYPES", ("float32",))
     monkeypatch.setattr(tune.environment, "usable_cores", lambda: 1)
