@@ -15,6 +15,8 @@ from convgrad.kernels.registry import kernel
 _ROWS, _VECTORS = (6, 4) if vector.register_bytes() == 64 else (6, 2)
 """Outputs of a tile: as many as fit into 32 or 16 registers beside what they are made of."""
 _TILE = _ROWS * _VECTORS
+_WIDE = _VECTORS // 2 + 1
+"""Vectors at the end of a row from which a whole tile takes less than one for each vector."""
 _SMALLEST_PARTITION = 1 << 18
 """Multiplications, 5 to 15 us of work: less is not worth waking a thread."""
 _MOST_PARTITIONS = 64
@@ -49,6 +51,16 @@ def _sweep(
         tile = _sum(tile, source, seen, pitches, weights, taps, short, planes)
         vector.store_rows(result, to + place * lanes, columns, tile, _VECTORS, rows)
         place += _VECTORS
+    if last - place >= _WIDE:
+        # Samples lie there for all of a tile; of its outputs, some are not.
+        tile = vector.zero_tile(source, lanes, _TILE)
+        seen = at + place * lanes
+        tile = _sum(tile, source, seen, pitches, weights, taps, short, planes)
+        for i in range(rows):
+            for j in range(last - place):
+                index, left = to + i * columns + (place + j) * lanes, columns - (place + j) * lanes
+                vector.store_first(result, index, tile[i * _VECTORS + j], left)
+        place = last
     while place < last:
         slim = vector.zero_tile(source, lanes, _ROWS)
         seen = at + place * lanes
@@ -96,14 +108,16 @@ def _convolve_box(signal, weights, taps, short, start, box, result):
     flat, outputs = signal.reshape(signal.size), result.reshape(result.size)
     shift = start[2] - taps[2] + 1
     vectors = (columns + lanes - 1) // lanes
-    first = min((max(-shift, 0) + lanes - 1) // lanes, vectors)
-    last = min((signal.shape[2] - shift - taps[2] + 1) // lanes, columns // lanes)
+    unit = _VECTORS * lanes
+    first = min((max(-shift, 0) + unit - 1) // unit * _VECTORS, vectors)
+    last = min((signal.shape[2] - shift - taps[2] + 1) // unit, columns // unit) * _VECTORS
     last = max(last, first)
     height = taps[1] + _ROWS - 1
     most = max(first, vectors - last)
     if start[1] < taps[1] - 1 or start[1] + result.shape[1] + _ROWS > signal.shape[1]:
         most = vectors
-    copy = np.empty(taps[0] * height * (most * lanes + taps[2] - 1), signal.dtype)
+    most = (most + _VECTORS - 1) // _VECTORS * unit + taps[2] - 1
+    copy = np.empty(taps[0] * height * most, signal.dtype)
     for plane in range(box[0], box[1]):
         top = plane + start[0] - taps[0] + 1
         planes = (max(-top, 0), min(taps[0], signal.shape[0] - top))
@@ -123,7 +137,7 @@ def _convolve_box(signal, weights, taps, short, start, box, result):
                     at = top * pitches[0] + upper * pitches[1] + shift
                 else:
                     source = copy
-                    width = (v1 - v0) * lanes + taps[2] - 1
+                    width = (v1 - v0 + _VECTORS - 1) // _VECTORS * unit + taps[2] - 1
                     pitches = (height * width, width)
                     at = -v0 * lanes
                     where = (top, upper, v0 * lanes + shift)
@@ -201,8 +215,8 @@ def _workspace(signal, taps, *, mode):
     *operands, shape = layout(signal.shape, taps.shape, mode).volumes
     threads = min(_parts(shape, min(taps.size, signal.size)), numba.get_num_threads())
     planes, rows, columns = min(operands, key=prod)
-    lanes = vector.lanes_of(signal.dtype)
-    copy = planes * (rows + _ROWS - 1) * (-(-shape[2] // lanes) * lanes + columns - 1)
+    unit = _VECTORS * vector.lanes_of(signal.dtype)
+    copy = planes * (rows + _ROWS - 1) * (-(-shape[2] // unit) * unit + columns - 1)
     return (planes * rows * columns + threads * copy) * signal.itemsize
 
 
