@@ -185,7 +185,9 @@ def certify(
 
 @app.command()
 def tune(
-    operation: Annotated[Many, typer.Option(help="Only this operation.")] = None,
+    operation: Annotated[
+        Many, typer.Option(help="Only this operation; what is known of others stays.")
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Measure how good the choices are instead.")
     ] = False,
@@ -212,7 +214,8 @@ def tune(
     with console.status("") as status:
         if not check:
             path = out or auto.own_path()
-            tuning.write(tuning.tune(names, seconds, status.update, random), path)
+            content = tuning.tune(names, seconds, status.update, random)
+            tuning.write(tuning.with_others(content, path), path)
             typer.echo(f"wrote {path}")
             return
         for name in names:

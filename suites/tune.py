@@ -438,6 +438,16 @@ def _choice(case, turn):
         numba.set_num_threads(before)
 
 
+def with_others(content, path):
+    """Add what an older table knows of other operations, if machine and libraries are the same."""
+    older = Timetable.read(path)
+    if older is None or any(
+        older.content.get(part) != content[part] for part in ("machine", "libraries")
+    ):
+        return content
+    return content | {"timings": older.content["timings"] | content["timings"]}
+
+
 def write(content, path):
     """Write a table where it belongs, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -85,6 +85,19 @@ def test_measuring_makes_a_table_that_auto_can_read(tmp_path, monkeypatch):
     assert all(row["regret"] > -1 for row in rows)
 
 
+def test_what_is_known_of_other_operations_stays(tmp_path):
+    path, here = tmp_path / "table.json", {"machine": {"cpu": "a"}, "libraries": {"numpy": "2"}}
+    group = {"kind": "1-D", "points": [[1.0]], "seconds": {"numpy": [1.0]}}
+    older = here | {"timings": {"convolve": [group], "fit_filter": [group]}}
+    newer = here | {"timings": {"convolve": [group | {"points": [[2.0]]}]}}
+    assert tune.with_others(newer, path) == newer
+    tune.write(older, path)
+    both = tune.with_others(newer, path)["timings"]
+    assert both == older["timings"] | newer["timings"]
+    elsewhere = newer | {"machine": {"cpu": "b"}}
+    assert tune.with_others(elsewhere, path) == elsewhere
+
+
 def test_regret_is_printed(capsys):
     row = {"operation": "convolve", "case": "c", "threads": 2, "choice": "a", "fastest": "b"}
     print_regret(Console(width=120), [{**row, "regret": r} for r in (0.0, 0.1)])
