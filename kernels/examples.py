@@ -12,6 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from convgrad.kernels.guard import guarded
+from convgrad.kernels.networks import residual
 from convgrad.kernels.registry import operation
 
 LAYER = "conv2d", "conv2d_filter_gradient", "conv2d_input_gradient"
@@ -140,6 +141,17 @@ def _layers(cases):
     }
 
 
+def _networks(cases):
+    """A residual network: images, widths, blocks, classes."""
+    for title, images, widths, blocks, classes in cases:
+        shapes = {
+            "images": images,
+            "head": (classes, widths[-1]),
+            "parameters": (residual.count(images[1], widths, blocks),),
+        }
+        yield Example("residual_network", shapes, {"widths": widths, "blocks": blocks}, title)
+
+
 def _linear(cases):
     for title, features, outputs, options in cases:
         options = {"iterations": 3, **options}
@@ -259,6 +271,17 @@ EDGE_CASES = {
             ]
         )
     ),
+    "residual_network": list(
+        _networks(
+            [
+                ("one block", (1, 3, 16, 16), (4,), (1,), 3),
+                ("two stages", (2, 3, 17, 15), (4, 6), (1, 1), 2),
+                ("stages of the same width", (1, 1, 9, 9), (5, 5), (2, 1), 1),
+                ("one pixel", (1, 2, 1, 1), (3, 4), (1, 1), 4),
+                ("more rows than columns", (1, 4, 33, 8), (17,), (2,), 5),
+            ]
+        )
+    ),
 }
 """For each operation, the arguments at which implementations tend to be wrong."""
 
@@ -301,6 +324,14 @@ LARGE_CASES = {
                 ("a long series", (9001,), (41,), {"iterations": 2}),
                 ("many taps", (1500,), (301,), {"iterations": 2, "start": True}),
                 ("a large image", (83, 131), (7, 9), {"iterations": 2, "l1": 0.1}),
+            ]
+        )
+    ),
+    "residual_network": list(
+        _networks(
+            [
+                ("small images", (2, 3, 24, 24), (8,), (1,), 10),
+                ("a large image", (1, 3, 95, 97), (24, 40), (2, 1), 100),
             ]
         )
     ),
@@ -384,6 +415,15 @@ def _draw_filter(draw):
 
 
 @st.composite
+def _draw_network(draw):
+    stages = draw(st.integers(1, 3))
+    counts = [st.tuples(*[st.integers(1, most)] * stages) for most in (9, 2)]
+    images = draw(st.tuples(*(st.integers(1, most) for most in (2, 4, 20, 20))))
+    drawn = "drawn at random", images, *map(draw, counts), draw(st.integers(1, 5))
+    return next(_networks([drawn]))
+
+
+@st.composite
 def arrays_options(draw):
     """Draw (dtypes, other arguments) of `Example.arrays`."""
     dtype = st.sampled_from(("float32", "float64", "float32", "float64", "int16"))
@@ -400,6 +440,7 @@ STRATEGIES = {
     **{name: _draw_layer(name) for name in LAYER},
     "fit_linear": _draw_linear(),
     "fit_filter": _draw_filter(),
+    "residual_network": _draw_network(),
 }
 """For each operation, a hypothesis strategy that draws valid `Example`s."""
 
@@ -519,6 +560,25 @@ BAD_CALLS = {
             ("taps", (2, 2)),
             ("taps", 1.5),
             *_BAD_FIT,
+        ],
+    ),
+    "residual_network": _bad(
+        {
+            **{"images": np.ones((1, 3, 9, 9)), "head": np.ones((2, 4))},
+            **{"parameters": np.ones(888), "widths": (4,), "blocks": (1,)},
+        },
+        [
+            ("images", np.ones((3, 9, 9))),
+            ("images", np.ones((1, 2, 9, 9))),
+            ("head", np.ones(4)),
+            ("head", np.ones((2, 3))),
+            ("parameters", np.ones(7)),
+            ("parameters", np.ones((2, 2))),
+            ("widths", 4),
+            ("widths", ()),
+            ("widths", (4.5,)),
+            ("blocks", (1, 1)),
+            ("blocks", (0,)),
         ],
     ),
 }

@@ -51,6 +51,10 @@ def _published(random):
     return {"batch": int(random.choice([1, 8])), **layers[random.integers(len(layers))]}
 
 
+def _network(images, random):
+    return {"batch": images}
+
+
 _KINDS = {
     "3 x 3": _layer,
     "1 x 1": partial(_layer, side=1),
@@ -106,6 +110,14 @@ SUITE = AimSuite(
             *("input gradient, 3 x 3", "conv2d_input_gradient", _MIDDLE),
             *((*_GRADIENT, *_WINOGRAD), ("torch",)),
             ratio=1.8,
+        ),
+        *(
+            Aim(
+                *(f"ResNet-18, {images} image{'s' * (images > 1)}", "residual_network"),
+                *(partial(_network, images), ("auto_layers",), _TORCH),
+                ratio=1.0,
+            )
+            for images in (1, 8)
         ),
     ),
     counts={"smoke": 1, "laptop": 3, "thorough": 12},

@@ -1,0 +1,1 @@
+"""Whole networks: what layers cost together, with all that lies between them."""
