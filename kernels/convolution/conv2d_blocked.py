@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
+from convgrad.kernels.convolution import conv2d_channels_last as channels_last
 from convgrad.kernels.convolution.conv2d_numba import backward_layout
 from convgrad.kernels.convolution.conv2d_numba_planes import (
     channel_length,
@@ -281,20 +282,22 @@ def _do_items(blocked, offsets, taps, channels, weights, counts, target, items, 
     taps, channels : int
     weights : ndarray
         From `_pack_block`.
-    counts : (int, int, int, int, int, int, int)
-        Pixels of an image in the planes, and of a row; rows and columns of these outputs; rows of
-        an item, and shares of the filters; halves of tiles in a row, or 0 to run across rows.
-    target : (int, int, int)
-        Row and column of the first output in the result, and how far apart they lie there.
+    counts : (int, int, int, int, int, int, int, int)
+        Pixels of an image in the planes, and of a row; rows and columns of these outputs, and
+        columns of the last row; rows of an item, and shares of the filters; halves of tiles in a
+        row, or 0 to run across rows.
+    target : (int, int, int, int)
+        Row and column of the first output in the result, how far apart they lie there, and how
+        far rows do.
     items : (int, int)
         First item, and the one after the last.
     result : ndarray, shape (batch, filters, height, width)
     """
     lanes = vector.width(blocked)
-    image_length, pitch, rows, columns, together, shares, halves = counts
-    first_row, first_column, apart = target
-    filters, height, across = result.shape[1:]
-    flat, plane = result.reshape(-1), height * across
+    image_length, pitch, rows, columns, last, together, shares, halves = counts
+    first_row, first_column, apart, across = target
+    filters, plane = result.shape[1], result.shape[2] * result.shape[3]
+    flat = result.reshape(-1)
     step = VECTORS * lanes
     blocks = (filters + step - 1) // step
     groups = (rows + together - 1) // together
@@ -306,7 +309,7 @@ def _do_items(blocked, offsets, taps, channels, weights, counts, target, items, 
         image, top = group // groups, group % groups * together
         some = min(together, rows - top)
         pixels = blocked[image * image_length * lanes :]
-        length = (some - 1) * pitch + columns
+        length = (some - 1) * pitch + (last if top + some == rows else columns)
         for block in range(share * blocks // shares, (share + 1) * blocks // shares):
             vectors = min((filters - block * step + lanes - 1) // lanes, VECTORS)
             first = block * channels * taps * step
@@ -322,7 +325,8 @@ def _do_items(blocked, offsets, taps, channels, weights, counts, target, items, 
                 for row in range(some):
                     place = start + (first_row + (top + row) * apart) * across
                     at = (row * wide * vectors + part) * lanes
-                    unpack_row(sums, at, vectors * lanes, columns, size, square, flat, place, apart)
+                    count = last if top + row == rows - 1 else columns
+                    unpack_row(sums, at, vectors * lanes, count, size, square, flat, place, apart)
 
 
 @njit(cache=True, parallel=True)
@@ -342,16 +346,21 @@ def block_count(count, dtype, vectors=1):
 def lay_out(images, layout):
     """Planes of all images with a vector of channels for a pixel; see `_fill_block`."""
     batch, channels, height, across = images.shape
-    if layout.stride == 1 and layout.before == (0, 0) and layout.pitch == across:
+    last = images.transpose(0, 2, 3, 1)
+    fills, seen = (_fill_blocks, _fill_blocks_shared), images
+    if last.flags.carray and not images.flags.carray:
+        fills, seen = (channels_last.fill_blocks, channels_last.fill_blocks_shared), last
+    elif layout.stride == 1 and layout.before == (0, 0) and layout.pitch == across:
         # No zeros between rows: an image is one row.
-        images = plain(images).reshape(batch, channels, 1, height * across)
+        seen = plain(images).reshape(batch, channels, 1, height * across)
         layout = layout._replace(pitch=max(height * across, layout.length))
     count = len(images) * block_count(images.shape[1], images.dtype)
     blocked = np.empty(laid_out_elements(images, layout), images.dtype)
     blocked[-_slack(images.dtype) :] = 0
     integers = *layout.before, layout.stride, layout.pitch, layout.length
-    fill = _fill_blocks if blocked.size < _SMALLEST_COPY else _fill_blocks_shared
-    fill(plain(images), integers, *plane_numbers(layout), count, blocked)
+    fills[blocked.size >= _SMALLEST_COPY](
+        plain(seen), integers, *plane_numbers(layout), count, blocked
+    )
     return blocked
 
 
@@ -390,20 +399,28 @@ def _correlate(blocked, layout, channels, weights, rows, columns, step, result):
         result[:, :, rows.first :: step, columns.first :: step] = 0
         return
     offsets = tap_offsets(blocks, length, rows, columns, layout)
-    outputs = (rows.count - 1) * layout.pitch + columns.count
-    together = min(max(round(_RUN / layout.pitch), 1), rows.count)
-    items = batch * -(-rows.count // together)
-    work = batch * filters * rows.count * columns.count * channels * taps
+    pitch, down, beside, last = layout.pitch, rows.count, columns.count, columns.count
+    work = batch * filters * down * beside * channels * taps
+    across, whole = result.shape[3], pitch == beside == result.shape[3] and step == 1
+    if whole:
+        # Nothing lies between rows, which may be cut anywhere.
+        outputs, even = down * beside, -(-down * beside // _RUN)
+        pitch = beside = across = -(-outputs // (even * _PIXELS)) * _PIXELS
+        down = -(-outputs // pitch)
+        last = outputs - (down - 1) * pitch
+    outputs = (down - 1) * pitch + last
+    together = min(max(round(_RUN / pitch), 1), down)
+    items = batch * -(-down // together)
     parts = max(min(work // SMALLEST_PART, numba.get_num_threads()), 1)
     shares = parts if items % parts and items < 8 * parts else 1
     shares = min(shares, block_count(filters, result.dtype, VECTORS))
     items *= shares
     parts = min(parts, items)
-    halves = -(-columns.count // _HALF)
-    if rows.count * halves * _HALF > outputs:
+    halves = -(-beside // _HALF)
+    if whole or down * halves * _HALF > outputs:
         halves = 0
-    counts = blocks * length, layout.pitch, rows.count, columns.count, together, shares, halves
-    target = rows.first, columns.first, step
+    counts = blocks * length, pitch, down, beside, last, together, shares, halves
+    target = rows.first, columns.first, step, across
     arguments = blocked, offsets, taps, channels, weights, counts, target
     if parts == 1:
         _do_items(*arguments, (0, items), result)
@@ -425,12 +442,12 @@ def _workspace(images, filters, *, stride, padding, dilation, **_):
 
 
 def _run(images, filters, *, stride, padding, dilation, groups, out, weights):
-    size, (count, channels, *filter_size) = images.shape[2:], filters.shape
+    size, filter_size = images.shape[2:], filters.shape[2:]
     sides = output_sides(size, filter_size, stride, padding, dilation)
     *axes, layout = forward_layout(size, filter_size, sides, stride, padding, dilation)
     if out is None:
-        out = np.empty((len(images), count, *sides), images.dtype)
-    _correlate(lay_out(images, layout), layout, channels, weights, *axes, 1, out)
+        out = np.empty((len(images), len(filters), *sides), images.dtype)
+    _correlate(lay_out(images, layout), layout, filters.shape[1], weights, *axes, 1, out)
     return out
 
 
@@ -444,13 +461,13 @@ def numba_blocked(images, filters, *, stride, padding, dilation, groups, out=Non
     """Direct sums with filters as lanes: 12 pixels x 2 vectors of filters in registers.
 
     Images and filters are copied so that a vector of channels lies together (the blocked layout of
-    Georganas et al., 2018): a tile of 12 pixels (6 on 16 registers) takes, for each channel of a
-    tap, 2 loads of weights and 12 broadcasts for 24 multiply-adds, with all addresses known from
-    one. Tiles run across rows and the zeros that these share, as in ``numba_parallel``; sums are
-    turned round to planes at last. As many flops as the definition, a few percent more for outputs
-    between rows. Sums run in a fixed order. Work is split over images, rows and blocks of filters.
-    Prepared, filters are kept packed. For layers of some ten channels and filters, small images
-    too; no groups.
+    Georganas et al., 2018), images that lie channels last as they lie: a tile of 12 pixels (6 on
+    16 registers) takes, for each channel of a tap, 2 loads of weights and 12 broadcasts for 24
+    multiply-adds, with all addresses known from one. Tiles run across rows and the zeros that
+    these share, as in ``numba_parallel``; sums are turned round to planes at last. As many flops
+    as the definition, a few percent more for outputs between rows. Sums run in a fixed order. Work
+    is split over images, rows and blocks of filters. Prepared, filters are kept packed. For layers
+    of some ten channels and filters, small images too; no groups.
     """
     weights, options = _pack(filters), {"stride": stride, "padding": padding}
     options |= {"dilation": dilation, "groups": groups}
@@ -479,15 +496,14 @@ def _pack_backward(filters, rows, columns):
 def _run_back(
     output_gradient, filters, *, image_size, stride, padding, dilation, groups, out, pack
 ):
-    batch, _, *sides = output_gradient.shape
-    count, channels, *filter_size = filters.shape
+    sides, filter_size = output_gradient.shape[2:], filters.shape[2:]
     *axes, layout = backward_layout(sides, filter_size, image_size, stride, padding, dilation)
     if out is None:
-        out = np.empty((batch, channels, *image_size), filters.dtype)
+        out = np.empty((len(output_gradient), filters.shape[1], *image_size), filters.dtype)
     blocked = lay_out(output_gradient, layout)
     for number, (rows, columns) in enumerate(product(*axes)):
         weights = pack(number, rows, columns)
-        _correlate(blocked, layout, count, weights, rows, columns, stride, out)
+        _correlate(blocked, layout, len(filters), weights, rows, columns, stride, out)
     return out
 
 

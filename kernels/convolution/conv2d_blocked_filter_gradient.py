@@ -106,7 +106,7 @@ def _layouts(image_size, filter_size, sides, stride, padding, dilation):
     """Axes of the outputs, layout of images, and one of output gradients with rows as far apart."""
     *axes, layout = forward_layout(image_size, filter_size, sides, stride, padding, dilation)
     outputs = (sides[0] - 1) * layout.pitch + sides[1]
-    return axes, layout, Layout((0, 0), ([0], [0]), 1, layout.pitch, outputs)
+    return axes, layout, Layout((0, 0), ((0,), (0,)), 1, layout.pitch, outputs)
 
 
 def _serves(images, output_gradient, *, groups, **_):

@@ -1,5 +1,6 @@
 """`conv2d` and its input gradient with Numba: tiles of filters and pixels in registers."""
 
+from functools import lru_cache
 from itertools import product
 from math import prod
 
@@ -8,6 +9,7 @@ from numba import njit, prange
 
 from convgrad.kernels import vector
 from convgrad.kernels.convolution.conv2d_numba_planes import (
+    PLANS,
     Axis,
     Layout,
     forward_layout,
@@ -224,7 +226,8 @@ def numba_parallel(images, filters, *, stride, padding, dilation, groups, out=No
     filters before the next, and stay in L2. For layers of some channels; filters that are not a
     multiple of 8 in a group go singly.
     """
-    size, (count, per_group, *filter_size) = images.shape[2:], filters.shape
+    (count, per_group), filter_size = filters.shape[:2], filters.shape[2:]
+    size = images.shape[2:]
     sides = output_sides(size, filter_size, stride, padding, dilation)
     *axes, layout = forward_layout(size, filter_size, sides, stride, padding, dilation)
     filters = plain(filters)
@@ -256,14 +259,15 @@ def _backward_axes(taps, outputs, size, before, stride, dilation):
         reached = [(tap, first + before - tap * dilation) for tap in range(taps)]
         reached = [(tap, place // stride) for tap, place in reached if place % stride == 0]
         reached_taps, shifts = zip(*reached) if reached else ((), ())
-        axes.append(Axis(first, count, list(reached_taps), [0] * len(shifts), list(shifts)))
+        axes.append(Axis(first, count, reached_taps, (0,) * len(shifts), shifts))
     lowest = min((shift for axis in axes for shift in axis.shifts), default=0)
     zeros = max(-lowest, 0)
-    shifted = [axis._replace(shifts=[shift + zeros for shift in axis.shifts]) for axis in axes]
+    shifted = [axis._replace(shifts=tuple(shift + zeros for shift in axis.shifts)) for axis in axes]
     furthest = max(axis.count - 1 + max(axis.shifts, default=0) for axis in axes)
     return shifted, (zeros, max(furthest - outputs + 1, 0))
 
 
+@lru_cache(PLANS)
 def backward_layout(sides, filter_size, image_size, stride, padding, dilation):
     """Axes of rows, axes of columns, and the `Layout` of output gradients for all of them."""
     rows, (above, _) = _backward_axes(
@@ -275,7 +279,7 @@ def backward_layout(sides, filter_size, image_size, stride, padding, dilation):
     widest = max(axis.count for axis in columns)
     pitch = shared_pitch(sides[1], (left, right), widest, 1)
     length = max(plane_length(*axes, pitch) for axes in product(rows, columns))
-    return rows, columns, Layout((above, left), ([0], [0]), 1, pitch, length)
+    return rows, columns, Layout((above, left), ((0,), (0,)), 1, pitch, length)
 
 
 def _input_gradient_workspace(
@@ -300,8 +304,8 @@ def input_gradient_parallel(
     As many flops as the definition: the pixels that lie a stride apart are reached by the same
     taps, and are the outputs of a convolution of these alone.
     """
-    batch, _, *sides = output_gradient.shape
-    count, per_group, *filter_size = filters.shape
+    batch, sides = len(output_gradient), output_gradient.shape[2:]
+    (count, per_group), filter_size = filters.shape[:2], filters.shape[2:]
     *axes, layout = backward_layout(sides, filter_size, image_size, stride, padding, dilation)
     filters = plain(filters)
     if out is None:

@@ -144,7 +144,7 @@ def _layouts(image_size, filter_size, sides, stride, padding, dilation):
     *axes, images = forward_layout(image_size, filter_size, sides, stride, padding, dilation)
     outputs = (sides[0] - 1) * images.pitch + sides[1]
     length = -(-outputs // _VECTOR) * _VECTOR
-    return *axes, images, Layout((0, 0), ([0], [0]), 1, images.pitch, length)
+    return *axes, images, Layout((0, 0), ((0,), (0,)), 1, images.pitch, length)
 
 
 def _cut(batch, outputs, itemsize, filters, groups, taps):
@@ -169,7 +169,7 @@ def _cut(batch, outputs, itemsize, filters, groups, taps):
 
 def _workspace(images, output_gradient, *, filter_size, stride, padding, dilation, groups):
     """Planes of images and output gradients, and the shares of the gradient."""
-    batch, filters, *sides = output_gradient.shape
+    (batch, filters), sides = output_gradient.shape[:2], output_gradient.shape[2:]
     *_, layout, slope_layout = _layouts(
         images.shape[2:], filter_size, sides, stride, padding, dilation
     )
@@ -192,7 +192,7 @@ def numba_parallel(images, output_gradient, *, filter_size, stride, padding, dil
     (`conv2d_numba_planes`), unless they need none. Work is split over filters and taps, and over
     images and rows where these are few.
     """
-    batch, filters, *sides = output_gradient.shape
+    (batch, filters), sides = output_gradient.shape[:2], output_gradient.shape[2:]
     rows, columns, layout, slope_layout = _layouts(
         images.shape[2:], filter_size, sides, stride, padding, dilation
     )

@@ -6,6 +6,7 @@ columns, so that each tap again sees neighbours. A run of outputs then is a run 
 which the few between two rows are computed and dropped.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ from numba import njit, prange
 
 from convgrad.kernels.validation import plain
 
+PLANS = 4096
+"""Plans of layers that are kept: planning takes as long as a small layer does."""
 _SLACK = 64
 """Zeros at the end, for runs that are rounded up to whole vectors."""
 _SMALLEST_PARALLEL = 1 << 15
@@ -25,10 +28,10 @@ class Axis(NamedTuple):
     first: int
     """First output; the others follow at the layer's stride in an input gradient, else at 1."""
     count: int
-    taps: list
-    planes: list
+    taps: tuple
+    planes: tuple
     """For each tap, the plane of its pixels."""
-    shifts: list
+    shifts: tuple
     """For each tap, the place in the plane of what it multiplies for the first output."""
 
 
@@ -46,6 +49,7 @@ class Layout(NamedTuple):
     """Elements of a plane, up to the last that any output sees."""
 
 
+@lru_cache(PLANS)
 def forward_layout(image_size, filter_size, sides, stride, padding, dilation):
     """Lay out the images of a layer.
 
@@ -57,10 +61,10 @@ def forward_layout(image_size, filter_size, sides, stride, padding, dilation):
     axes, remainders = [], []
     for taps, outputs in zip(filter_size, sides):
         places = [tap * dilation for tap in range(taps)]
-        needed = sorted({place % stride for place in places})
-        planes = [needed.index(place % stride) for place in places]
-        shifts = [place // stride for place in places]
-        axes.append(Axis(0, outputs, list(range(taps)), planes, shifts))
+        needed = tuple(sorted({place % stride for place in places}))
+        planes = tuple(needed.index(place % stride) for place in places)
+        shifts = tuple(place // stride for place in places)
+        axes.append(Axis(0, outputs, tuple(range(taps)), planes, shifts))
         remainders.append(needed)
     pitch = shared_pitch(image_size[1], padding[1], sides[1], stride)
     before = tuple(zeros for zeros, _ in padding)
@@ -81,6 +85,7 @@ def plane_length(rows, columns, pitch):
     return last_row * pitch + last_column + 1
 
 
+@lru_cache(PLANS)
 def tap_offsets(channels, channel_length, rows, columns, layout):
     """Places of all taps of all channels of one group, in the order of OIHW filters."""
     across = len(layout.remainders[1])
@@ -100,11 +105,12 @@ def _is_laid_out(image_size, layout):
     return plain and layout.length <= height * width
 
 
+@lru_cache(PLANS)
 def plane_numbers(layout):
     """Planes by the remainder of a row, and of a column; -1 where none is needed."""
     numbers = [np.full(layout.stride, -1) for _ in range(2)]
     for planes, needed in zip(numbers, layout.remainders):
-        planes[needed] = np.arange(len(needed))
+        planes[list(needed)] = np.arange(len(needed))
     return numbers
 
 
