@@ -186,7 +186,11 @@ def certify(
 @app.command()
 def tune(
     operation: Annotated[
-        Many, typer.Option(help="Only this operation; what is known of others stays.")
+        Many,
+        typer.Option(
+            help="This operation, instead of convolve, fit_linear, fit_filter; "
+            "what is known of others stays."
+        ),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Measure how good the choices are instead.")
@@ -209,7 +213,7 @@ def tune(
     for name in operation or []:
         if name not in tuning.SPACES:
             _fail(f"--operation: got {name}, expected one of {', '.join(tuning.SPACES)}")
-    names = operation or list(tuning.SPACES)
+    names = operation or list(tuning.USUAL)
     random = np.random.default_rng([seed, check])
     with console.status("") as status:
         if not check:

@@ -138,6 +138,8 @@ SPACES = {
     },
 }
 """How sizes of an operation are drawn, and for which kinds of arguments (`Operation.traits`)."""
+USUAL = "convolve", "fit_linear", "fit_filter"
+"""Operations that a table of a few minutes does justice to; layers have more sizes each."""
 
 
 @dataclass
