@@ -22,8 +22,6 @@ ALGORITHMS = ("direct", "fft")
 """Those that may always be chosen: of the others, those that state how exact they are."""
 _EXACT_ENOUGH = 1e-4
 """Where their error, relative to the largest output, stays below this."""
-PLANNERS = ("pyfftw",)
-"""Kernels that take seconds at every new shape, which no table of times of later calls tells."""
 _REMEMBERED = 4096
 """Choices that are kept."""
 _DISCRETE = (int, str, tuple)
@@ -99,14 +97,21 @@ def table_of(operation_name):
     return next(known, None)
 
 
-def why_never(kernel):
-    """Say why ``auto`` does not choose a kernel, whatever the arguments; None if it may."""
+def why_never(kernel, threads):
+    """Say why ``auto`` does not choose a kernel, whatever the arguments; None if it may.
+
+    Threads of other libraries go on looking for work after a call, on the cores where the next
+    kernel's threads begin: a ResNet-18 with some of its layers by others took longer on two
+    threads than on one.
+    """
     if kernel.device != "cpu":
         return "it does not run on the processor"
+    if kernel.family == "peer":
+        return "it is another library's, with threads of its own"
+    if kernel.family == "gemm" and threads > 1:
+        return "BLAS has threads of its own"
     if kernel.algorithm not in ALGORITHMS and kernel.error is None:
         return f"its algorithm, {kernel.algorithm}, has an error bound of its own"
-    if kernel.name in PLANNERS:
-        return "it plans for seconds at every new shape"
     return None
 
 
@@ -121,12 +126,12 @@ def why_not_exact(kernel, arguments, exact):
     return None
 
 
-def candidates(operation_name):
-    """Kernels that ``auto`` may choose, if they are usable here, as a list."""
+def candidates(operation_name, threads):
+    """Kernels that ``auto`` may choose on so many threads, if they are usable here, as a list."""
     return [
         kernel
         for kernel in registry.find(operation_name, usable=False)
-        if kernel.family != "auto" and why_never(kernel) is None
+        if kernel.family != "auto" and why_never(kernel, threads) is None
     ]
 
 
@@ -170,7 +175,7 @@ def explained(operation_name, table, arguments, exact=False, prepared=False):
         if kernel.family == "auto":
             continue
         reason = (
-            why_never(kernel)
+            why_never(kernel, threads)
             or kernel.why_not()
             or kernel.why_not_bound(arguments)
             or why_not_exact(kernel, arguments, exact)
@@ -182,7 +187,7 @@ def explained(operation_name, table, arguments, exact=False, prepared=False):
         else:
             seconds[kernel.name] = predicted[kernel.name]
     seconds = dict(sorted(seconds.items(), key=lambda item: item[1]))
-    choice = next(iter(seconds), None) or _without_times(operation_name, arguments, exact)
+    choice = next(iter(seconds), None) or _without_times(operation_name, arguments, threads, exact)
     return Explanation(
         operation=operation_name,
         choice=choice,
@@ -195,11 +200,11 @@ def explained(operation_name, table, arguments, exact=False, prepared=False):
     )
 
 
-def _without_times(operation_name, arguments, exact):
+def _without_times(operation_name, arguments, threads, exact):
     """Any kernel that serves, compiled ones first."""
     able = [
         kernel
-        for kernel in candidates(operation_name)
+        for kernel in candidates(operation_name, threads)
         if kernel.why_not() is None
         and kernel.why_not_bound(arguments) is None
         and why_not_exact(kernel, arguments, exact) is None
@@ -267,7 +272,7 @@ def make(operation_name, table):
 
     known = [
         kernel
-        for kernel in candidates(operation_name)
+        for kernel in candidates(operation_name, threads=1)
         if kernel.name in table.kernels(operation_name)
     ]
     algorithms = {kernel.algorithm for kernel in known} - {"direct"}

@@ -262,7 +262,7 @@ class Stopwatch:
         begin = time.monotonic()
         candidates = {
             k.name: k
-            for k in auto.candidates(turn.stratum.operation)
+            for k in auto.candidates(turn.stratum.operation, turn.threads)
             if k.why_not() is None and k.name != "python_loops"
         }
         if self.home != (turn.stratum.operation, turn.threads):

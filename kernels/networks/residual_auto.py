@@ -62,6 +62,17 @@ def _pool_all(planes, pooled, parts):
         _pool(planes[begin:end], pooled[begin:end])
 
 
+@njit(cache=True, fastmath={"reassoc", "contract"})
+def _score(features, head, scores):
+    """One product a class: BLAS would do, but its threads would hold up the next convolution."""
+    for image in range(len(features)):
+        for label in range(len(head)):
+            total = scores.dtype.type(0)
+            for i in range(features.shape[1]):
+                total += features[image, i] * head[label, i]
+            scores[image, label] = total
+
+
 class _Arithmetic:
     """Convolutions by ``auto``, finished in the array that they came in."""
 
@@ -96,7 +107,7 @@ def _parts(planes):
     return min(numba.get_num_threads(), max(planes.size // _SMALLEST_PART, 1))
 
 
-@kernel("residual_network", family="auto", algorithm="any")
+@kernel("residual_network", family="numba", algorithm="any")
 def auto_layers(images, head, parameters, *, widths, blocks):
     """Convolutions as ``auto`` of `conv2d` chooses them; bias, shortcut and rectifier in one pass.
 
@@ -104,4 +115,6 @@ def auto_layers(images, head, parameters, *, widths, blocks):
     once in the array that they came in.
     """
     seen = residual.features(_Arithmetic(), images, plain(parameters), widths, blocks)
-    return seen @ head.T
+    scores = np.empty((len(images), len(head)), images.dtype)
+    _score(seen, plain(head), scores)
+    return scores

@@ -247,10 +247,18 @@ def test_errors_are_bounded_as_its_candidates_are(table):
 
 def test_no_candidate_has_a_worse_bound_or_is_auto_itself():
     for name in kernels.operations():
-        for k in auto.candidates(name):
+        for k in auto.candidates(name, threads=1):
             assert k.algorithm in ("direct", "fft") or k.error
             assert k.family != "auto"
             assert k.device == "cpu"
+            assert k.family != "peer"
+
+
+def test_threads_of_other_libraries_are_left_alone():
+    gemm, peer = kernels.get("conv2d", "im2col"), kernels.get("conv2d", "torch")
+    assert auto.why_never(gemm, threads=1) is None
+    assert "threads of its own" in auto.why_never(gemm, threads=2)
+    assert "threads of its own" in auto.why_never(peer, threads=1)
 
 
 def test_explain(monkeypatch, table):

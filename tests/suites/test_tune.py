@@ -71,7 +71,7 @@ def test_measuring_makes_a_table_that_auto_can_read(tmp_path, monkeypatch):
     monkeypatch.setattr(tune.environment, "usable_cores", lambda: 1)
     lines = []
     chosen = [kernels.get("convolve", name) for name in ("numpy", "overlap_save")]
-    monkeypatch.setattr(auto, "candidates", lambda operation: chosen)
+    monkeypatch.setattr(auto, "candidates", lambda operation, threads: chosen)
     random = np.random.default_rng(0)
     path = tmp_path / "deep" / "table.json"
     tune.write(tune.tune(["convolve"], 0.1, lines.append, random), path)
