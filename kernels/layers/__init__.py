@@ -14,7 +14,8 @@ from convgrad.kernels.layers.convolution import Convolution
 from convgrad.kernels.layers.dense import Dense
 from convgrad.kernels.layers.layer import Layer
 from convgrad.kernels.layers.local import LocallyConnected
-from convgrad.kernels.layers.plumbing import Dropout, Flatten, ReLU
+from convgrad.kernels.layers.parallel import Sum
+from convgrad.kernels.layers.plumbing import Dropout, ReLU
 from convgrad.kernels.layers.pooling import MaxPool
 from convgrad.kernels.layers.sequence import (
     Sequence,
@@ -29,12 +30,12 @@ __all__ = [
     "Convolution",
     "Dense",
     "Dropout",
-    "Flatten",
     "Layer",
     "LocallyConnected",
     "MaxPool",
     "ReLU",
     "Sequence",
+    "Sum",
     "depthwise_separable",
     "low_rank_convolution",
     "low_rank_dense",

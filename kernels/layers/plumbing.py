@@ -1,6 +1,4 @@
-"""What stands between maps: rectifier, dropout, flattening."""
-
-from math import prod
+"""What stands between maps: rectifier and dropout."""
 
 import numpy as np
 
@@ -58,16 +56,3 @@ class Dropout(Layer):
             return output_gradient
         back = self.room("input gradient", output_gradient.shape, output_gradient.dtype)
         return np.multiply(output_gradient, self._factors, out=back)
-
-
-class Flatten(Layer):
-    """An image as a row of features; no copy."""
-
-    def __init__(self, input_shape):
-        super().__init__(input_shape, (prod(input_shape),))
-
-    def forward(self, inputs, generator=None):
-        return inputs.reshape(len(inputs), -1)
-
-    def backward(self, output_gradient, to_inputs=True):
-        return output_gradient.reshape(-1, *self.input_shape)

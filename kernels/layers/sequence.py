@@ -7,22 +7,15 @@ from convgrad.kernels.layers.dense import Dense
 from convgrad.kernels.layers.layer import Layer
 
 
-class Sequence(Layer):
-    """Layers one after the other.
-
-    Parameters
-    ----------
-    layers : sequence of Layer
-        Each takes what the one before gives. Arrays are named after their place: "0.weights".
-    """
+class Composed(Layer):
+    """A layer that is made of others; arrays are named after their place: "0.weights"."""
 
     def __init__(self, layers):
         self.layers = list(layers)
         self.input_shape = self.layers[0].input_shape
         self.output_shape = self.layers[-1].output_shape
         self.flops = sum(layer.flops for layer in self.layers)
-        # Nobody asks for the gradient with respect to the inputs of what trains first.
-        self._first = next((i for i, layer in enumerate(self.layers) if layer.arrays), 0)
+        self._rooms = {}
 
     @property
     def arrays(self):
@@ -31,6 +24,31 @@ class Sequence(Layer):
     @property
     def gradients(self):
         return self._named("gradients")
+
+    def leaves(self):
+        return [leaf for layer in self.layers for leaf in layer.leaves()]
+
+    def _named(self, kind):
+        return {
+            f"{number}.{name}": array
+            for number, layer in enumerate(self.layers)
+            for name, array in getattr(layer, kind).items()
+        }
+
+
+class Sequence(Composed):
+    """Layers one after the other.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Each takes what the one before gives.
+    """
+
+    def __init__(self, layers):
+        super().__init__(layers)
+        # Nobody asks for the gradient with respect to the inputs of what trains first.
+        self._first = next((i for i, layer in enumerate(self.layers) if layer.arrays), 0)
 
     def forward(self, inputs, generator=None):
         for layer in self.layers:
@@ -42,16 +60,6 @@ class Sequence(Layer):
         for i in reversed(range(first, len(self.layers))):
             output_gradient = self.layers[i].backward(output_gradient, to_inputs or i > first)
         return output_gradient if to_inputs else None
-
-    def leaves(self):
-        return [leaf for layer in self.layers for leaf in layer.leaves()]
-
-    def _named(self, kind):
-        return {
-            f"{number}.{name}": array
-            for number, layer in enumerate(self.layers)
-            for name, array in getattr(layer, kind).items()
-        }
 
 
 def depthwise_separable(input_shape, filters, filter_size, generator, dtype=np.float32):

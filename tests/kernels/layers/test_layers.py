@@ -54,7 +54,8 @@ OTHERS = {
     "bias of features": lambda: layers.Bias((7,), np.float64),
     "rectifier": lambda: layers.ReLU(IMAGE),
     "pooling": lambda: layers.MaxPool(IMAGE),
-    "flattening": lambda: layers.Flatten(IMAGE),
+    "pooling of a row": lambda: layers.MaxPool((3, 1, 7)),
+    "sum": lambda: sum_of_maps(),
     "dropout": lambda: layers.Dropout(IMAGE, 0.3),
 }
 
@@ -70,6 +71,13 @@ def differences(function, array, few, step=1e-5):
         found.append((above - function()) / (2 * step))
         array.flat[index] = kept
     return np.array(found)
+
+
+def sum_of_maps():
+    generator = np.random.default_rng(0)
+    bias = layers.Bias(IMAGE, np.float64)
+    deep = layers.Sequence([bias, layers.Dense(IMAGE, (3,), generator, np.float64)])
+    return layers.Sum([layers.Dense(IMAGE, (3,), generator, np.float64), deep])
 
 
 def check_gradients(layer):
@@ -147,7 +155,7 @@ def test_maps_in_vectors_are_views_of_them():
 
 def test_no_gradient_for_inputs_that_do_not_train():
     sequence = layers.Sequence(
-        [layers.Flatten((4,)), layers.Dense((4,), (3,), np.random.default_rng(0), np.float64)]
+        [layers.ReLU((4,)), layers.Dense((4,), (3,), np.random.default_rng(0), np.float64)]
     )
     inputs = np.ones((2, 4))
     sequence.forward(inputs)
