@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from convgrad.kernels.threads import one_blas_thread
 from convgrad.kernels.validation import number
 
 _BATCH = 256
@@ -79,9 +80,10 @@ class Model:
         """
         inputs = np.asarray(inputs, self.values.dtype, order="C")
         parts = range(0, len(inputs), _BATCH)
-        return np.concatenate(
-            [self.layers.forward(inputs[at : at + _BATCH]).copy() for at in parts]
-        )
+        with one_blas_thread():
+            return np.concatenate(
+                [self.layers.forward(inputs[at : at + _BATCH]).copy() for at in parts]
+            )
 
     def accuracy(self, inputs, classes):
         """Share of examples whose largest output is that of their class."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from convgrad.kernels.models.shifts import take_shifted
+from convgrad.kernels.threads import one_blas_thread
 from convgrad.kernels.validation import integer, reject
 
 
@@ -70,25 +71,30 @@ class Training:
         inputs = np.asarray(part.inputs, self.model.values.dtype, order="C")
         targets = np.asarray(part.targets)
         each = -(-len(inputs) // self.batch)
-        while self.epoch < epochs:
-            if self._at == 0:
-                self._order = self._generator.permutation(len(inputs))
-            rows = self._order[self._at : self._at + self.batch]
-            loss = self.model.loss_and_gradient(
-                self._take(inputs, rows), targets[rows], self._generator
+        with one_blas_thread():
+            while self.epoch < epochs:
+                loss = self._step(inputs, targets)
+                if report:
+                    report(Progress(self.epoch, self.step, epochs * each, loss))
+
+    def _step(self, inputs, targets):
+        """Learn from the next batch, and return its loss."""
+        if self._at == 0:
+            self._order = self._generator.permutation(len(inputs))
+        rows = self._order[self._at : self._at + self.batch]
+        batch = self._take(inputs, rows)
+        loss = self.model.loss_and_gradient(batch, targets[rows], self._generator)
+        if not np.isfinite(loss):
+            raise Diverged(
+                f"loss: got {loss} at step {self.step + 1}, expected a finite number; try a "
+                f"smaller step than {self.optimiser.step}"
             )
-            if not np.isfinite(loss):
-                raise Diverged(
-                    f"loss: got {loss} at step {self.step + 1}, expected a finite number; try a "
-                    f"smaller step than {self.optimiser.step}"
-                )
-            self.optimiser.update(self.model.values, self.model.gradient)
-            self.step += 1
-            self._at += len(rows)
-            if self._at == len(inputs):
-                self.epoch, self._at = self.epoch + 1, 0
-            if report:
-                report(Progress(self.epoch, self.step, epochs * each, loss))
+        self.optimiser.update(self.model.values, self.model.gradient)
+        self.step += 1
+        self._at += len(rows)
+        if self._at == len(inputs):
+            self.epoch, self._at = self.epoch + 1, 0
+        return loss
 
     def _take(self, inputs, rows):
         """Inputs of a batch, in memory that is kept."""

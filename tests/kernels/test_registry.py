@@ -34,6 +34,7 @@ def test_the_operations():
         "locally_connected",
         "locally_connected_filter_gradient",
         "locally_connected_input_gradient",
+        "residual_network",
     }
 
 
