@@ -41,6 +41,30 @@ def load(operation, name, shapes, options):
     return _LOADERS[operation, name](*shapes.values(), **options)
 
 
+def packaged(package, relative, distribution):
+    """Path of a file that a package ships; the package is not imported.
+
+    Parameters
+    ----------
+    package : str
+        Its name in Python.
+    relative : str
+        Path inside it.
+    distribution : str
+        What pip takes to install it.
+
+    Raises
+    ------
+    Missing
+        If there is no such file.
+    """
+    spec = find_spec(package)
+    path = spec and Path(spec.submodule_search_locations[0]) / relative
+    if path is None or not path.exists():
+        raise Missing(f"{package}/{relative} is not here: pip install {distribution}")
+    return path
+
+
 def photograph(shape):
     """Crop scikit-learn's ``china.jpg`` (427 x 640 pixels, RGB) to ``shape``, in 0..1.
 
@@ -48,7 +72,7 @@ def photograph(shape):
     """
     from PIL import Image
 
-    path = _packaged("sklearn", "datasets/images/china.jpg", "scikit-learn")
+    path = packaged("sklearn", "datasets/images/china.jpg", "scikit-learn")
     pixels = np.asarray(Image.open(path), dtype=np.float64) / 255
     if len(shape) == 4:
         return _crop(pixels.transpose(2, 0, 1)[np.newaxis], shape)
@@ -57,7 +81,7 @@ def photograph(shape):
 
 def membrane(shape):
     """Crop Matplotlib's ``membrane.dat`` to ``shape``: a recording of a cell membrane's voltage."""
-    path = _packaged("matplotlib", "mpl-data/sample_data/membrane.dat", "matplotlib")
+    path = packaged("matplotlib", "mpl-data/sample_data/membrane.dat", "matplotlib")
     return _crop(np.fromfile(path, np.float32).astype(np.float64), shape)
 
 
@@ -82,14 +106,19 @@ def diabetes(features_shape, targets_shape, **_):
 
     Columns have mean 0 and length 1, as in Efron et al. (2004); targets have mean 0.
     """
-    columns, targets = (
-        np.loadtxt(_packaged("sklearn", f"datasets/data/diabetes_{part}.csv.gz", "scikit-learn"))
-        for part in ("data_raw", "target")
-    )
+    columns, targets = map(np.loadtxt, diabetes_files())
     columns = columns - columns.mean(axis=0)
     columns /= np.linalg.norm(columns, axis=0)
     targets = targets - targets.mean()
     return _crop(columns, features_shape), _crop(targets, targets_shape)
+
+
+def diabetes_files():
+    """Paths of measurements and targets of `diabetes`, as they were taken."""
+    return [
+        packaged("sklearn", f"datasets/data/diabetes_{part}.csv.gz", "scikit-learn")
+        for part in ("data_raw", "target")
+    ]
 
 
 def observed(signal, taps):
@@ -97,14 +126,6 @@ def observed(signal, taps):
     from scipy.signal import fftconvolve
 
     return fftconvolve(signal, taps)[tuple(slice(n) for n in signal.shape)]
-
-
-def _packaged(package, relative, distribution):
-    spec = find_spec(package)
-    path = spec and Path(spec.submodule_search_locations[0]) / relative
-    if path is None or not path.exists():
-        raise Missing(f"{relative} comes with {distribution}: pip install {distribution}")
-    return path
 
 
 def _crop(array, shape):

@@ -1,8 +1,11 @@
-"""Numba's pool of threads, loaded so that it sleeps soon after a call."""
+"""Pools of threads that leave each other the cores: Numba's sleeps soon, BLAS's rests."""
 
+import functools
 import importlib
 import os
 from contextlib import suppress
+
+from threadpoolctl import ThreadpoolController
 
 SPINS = "4000"
 """How often an idle thread of libgomp looks for work before it sleeps: about 0.1 ms.
@@ -27,3 +30,18 @@ def load_pool():
             importlib.import_module("numba.np.ufunc.omppool")
     finally:
         del os.environ["GOMP_SPINCOUNT"]
+
+
+@functools.cache
+def _blas():
+    return ThreadpoolController().select(user_api="blas")
+
+
+def one_blas_thread():
+    """Hold BLAS to one thread while a ``with`` block runs.
+
+    A thread of OpenBLAS looks for work for some 20 ms after a product, on a core that the compiled
+    loops of the next layer want: a step of training a small convolutional network took twice as
+    long on two cores. Dense layers beside convolutions are too small to make up for that.
+    """
+    return _blas().limit(limits=1)

@@ -81,7 +81,7 @@ def test_missing_file_names_the_cure(monkeypatch, tmp_path):
         submodule_search_locations = (str(tmp_path),)
 
     monkeypatch.setattr(data, "find_spec", lambda name: Spec)
-    with pytest.raises(data.Missing, match="comes with scikit-learn: pip install scikit-learn"):
+    with pytest.raises(data.Missing, match="is not here: pip install scikit-learn"):
         data.diabetes((442, 10), (442,))
 
 

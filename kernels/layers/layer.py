@@ -1,0 +1,143 @@
+"""What every layer is: arrays of parameters, a forward and a backward pass, a file."""
+
+import numpy as np
+
+from convgrad.kernels.validation import reject
+
+
+class Layer:
+    """A differentiable map of arrays, (batch, ...) to (batch, ...).
+
+    Results of `forward` and `backward` lie in memory that the next call of the same layer writes
+    over: a step of training then allocates nothing.
+
+    Parameters
+    ----------
+    input_shape, output_shape : tuple of int
+        (channels, height, width) or (features,), without the batch.
+    arrays : dict of str to ndarray, optional
+        The parameters by name, all of one dtype.
+    flops : int
+        Additions and multiplications that the map of one example takes by its definition.
+    """
+
+    def __init__(self, input_shape, output_shape, arrays=None, flops=0):
+        self.input_shape, self.output_shape = tuple(input_shape), tuple(output_shape)
+        self.arrays = arrays or {}
+        self.gradients = {name: np.zeros_like(array) for name, array in self.arrays.items()}
+        self.flops = flops
+        self._rooms = {}
+
+    def forward(self, inputs, generator=None):
+        """Map a batch.
+
+        Parameters
+        ----------
+        inputs : ndarray, shape (batch, *input_shape)
+            Of the parameters' dtype, C-contiguous; not changed, and kept for `backward`.
+        generator : numpy.random.Generator, optional
+            Draws what training draws; None where nothing is trained.
+
+        Returns
+        -------
+        ndarray, shape (batch, *output_shape)
+        """
+        raise NotImplementedError
+
+    def backward(self, output_gradient, to_inputs=True):
+        """Set `gradients` from the gradient with respect to the last outputs, and hand it back.
+
+        Parameters
+        ----------
+        output_gradient : ndarray, shape (batch, *output_shape)
+        to_inputs : bool
+            Whether the gradient with respect to the inputs is wanted: a first layer's is not.
+
+        Returns
+        -------
+        ndarray, shape (batch, *input_shape), or None
+        """
+        raise NotImplementedError
+
+    @property
+    def parameters(self):
+        """Numbers that training learns."""
+        return sum(array.size for array in self.arrays.values())
+
+    @property
+    def bytes(self):
+        """Bytes of the parameters in memory."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+    def save(self, path):
+        """Write the parameters as a safetensors file, and return its size in bytes."""
+        from safetensors.numpy import save
+
+        content = save({name: np.ascontiguousarray(a) for name, a in self.arrays.items()})
+        with open(path, "wb") as file:
+            return file.write(content)
+
+    def load(self, path):
+        """Read parameters that a layer of the same shapes has saved.
+
+        Raises
+        ------
+        ValueError
+            If the file holds other arrays.
+        """
+        from safetensors.numpy import load_file
+
+        found = load_file(path)
+        expected = {name: (array.shape, str(array.dtype)) for name, array in self.arrays.items()}
+        given = {name: (array.shape, str(array.dtype)) for name, array in found.items()}
+        if given != expected:
+            reject("path", f"a file with {_outline(given)}", _outline(expected))
+        for name, array in self.arrays.items():
+            array[...] = found[name]
+
+    def leaves(self):
+        """Layers that hold arrays of their own, in order; this one, where it is not made of any."""
+        return [self]
+
+    def keep_in(self, values, gradients):
+        """Move all parameters into one vector and their gradients into another.
+
+        Arrays become views, so that an optimiser has one array to deal with.
+
+        Parameters
+        ----------
+        values, gradients : ndarray, shape (parameters,)
+        """
+        at = 0
+        for layer in self.leaves():
+            for name, array in layer.arrays.items():
+                part = slice(at, at + array.size)
+                values[part] = array.ravel()
+                layer.arrays[name] = values[part].reshape(array.shape)
+                layer.gradients[name] = gradients[part].reshape(array.shape)
+                at = part.stop
+
+    def room(self, purpose, shape, dtype):
+        """Memory that this layer keeps for a purpose, of other content at every call."""
+        room = self._rooms.get(purpose)
+        if room is None or room.shape != shape or room.dtype != dtype:
+            room = self._rooms[purpose] = np.empty(shape, dtype)
+        return room
+
+
+def draw(generator, shape, inputs, dtype):
+    """Start weights of a layer: normal, of variance ``2 / inputs`` (He, Zhang, Ren and Sun, 2015).
+
+    Parameters
+    ----------
+    generator : numpy.random.Generator
+    shape : tuple of int
+    inputs : int
+        Products that one output sums.
+    dtype : dtype
+    """
+    return (generator.standard_normal(shape) * np.sqrt(2 / inputs)).astype(dtype)
+
+
+def _outline(arrays):
+    return ", ".join(f"{name} {shape} {dtype}" for name, (shape, dtype) in sorted(arrays.items()))

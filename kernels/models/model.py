@@ -1,0 +1,102 @@
+"""A model: layers, a loss, and all parameters in one vector."""
+
+import numpy as np
+
+from convgrad.kernels.threads import one_blas_thread
+from convgrad.kernels.validation import number
+
+_BATCH = 256
+"""Examples that are predicted at a time."""
+
+
+class Model:
+    """Layers and what training makes small: loss, ``l2/2 |w|^2`` and ``l1 |w|_1``.
+
+    Parameters
+    ----------
+    layers : Layer
+        With at least one parameter; its arrays become views of `values`.
+    loss : SquaredError or CrossEntropy
+    l2, l1 : float
+        Penalties on all parameters but biases. The l1 penalty has the sign of w as its gradient,
+        and 0 at 0.
+
+    Attributes
+    ----------
+    values, gradient : ndarray, shape (parameters,)
+    """
+
+    def __init__(self, layers, loss, *, l2=0.0, l1=0.0):
+        self.layers, self.loss = layers, loss
+        self.l2, self.l1 = number("l2", l2), number("l1", l1)
+        arrays = layers.arrays
+        dtype = next(iter(arrays.values())).dtype
+        self.values, self.gradient = np.empty((2, layers.parameters), dtype)
+        layers.keep_in(self.values, self.gradient)
+        self._penalised = np.concatenate(
+            [np.full(a.size, not name.endswith("bias"), dtype) for name, a in arrays.items()]
+        )
+
+    @property
+    def parameters(self):
+        """Numbers that training learns."""
+        return self.values.size
+
+    def loss_and_gradient(self, inputs, targets, generator=None):
+        """Compute the loss of a batch, and set `gradient`.
+
+        Parameters
+        ----------
+        inputs : ndarray, shape (batch, *input_shape)
+            C-contiguous, of the dtype of `values`.
+        targets : ndarray, shape (batch,)
+        generator : numpy.random.Generator, optional
+            Draws what dropout leaves out; None for none.
+
+        Returns
+        -------
+        float
+            Penalties included.
+        """
+        outputs = self.layers.forward(inputs, generator)
+        loss, slope = self.loss(outputs, targets)
+        self.layers.backward(slope, to_inputs=False)
+        if self.l2 or self.l1:
+            weights = self.values * self._penalised
+            loss += self.l2 / 2 * float(weights @ weights) + self.l1 * float(abs(weights).sum())
+            self.gradient += self.l2 * weights + self.l1 * np.sign(weights)
+        return loss
+
+    def predict(self, inputs):
+        """Compute outputs, some examples at a time.
+
+        Parameters
+        ----------
+        inputs : array_like, shape (count, *input_shape)
+
+        Returns
+        -------
+        ndarray, shape (count, outputs)
+        """
+        inputs = np.asarray(inputs, self.values.dtype, order="C")
+        parts = range(0, len(inputs), _BATCH)
+        with one_blas_thread():
+            return np.concatenate(
+                [self.layers.forward(inputs[at : at + _BATCH]).copy() for at in parts]
+            )
+
+    def accuracy(self, inputs, classes):
+        """Share of examples whose largest output is that of their class."""
+        return float(np.mean(self.predict(inputs).argmax(axis=1) == classes))
+
+    def error(self, inputs, targets):
+        """Mean squared error of the one output."""
+        return float(np.mean((self.predict(inputs)[:, 0] - targets) ** 2))
+
+    def save(self, path):
+        """Write the parameters as a safetensors file, and return its size in bytes."""
+        return self.layers.save(path)
+
+    def load(self, path):
+        """Read parameters that a model of the same shapes has saved; see `Layer.load`."""
+        self.layers.load(path)
