@@ -186,7 +186,8 @@ def check_sign(kernel):
         result = _compute(kernel, example, arrays)
         if result is None:
             continue
-        for name in {definition.odd, "weights"} & set(arrays):
+        options = definition.bind(**arrays, **example.options).options
+        for name in {definition.odd} | {"weights"} & set(arrays) & set(options):
             np.negative(arrays[name], out=arrays[name])
         negated = _compute(kernel, example, arrays, f"after {definition.odd} was negated in place")
         bound = _expected(kernel, definition.bind(**arrays, **example.options))[1]

@@ -15,6 +15,11 @@ from convgrad.kernels.guard import guarded
 from convgrad.kernels.registry import operation
 
 LAYER = "conv2d", "conv2d_filter_gradient", "conv2d_input_gradient"
+LOCAL = (
+    "locally_connected",
+    "locally_connected_filter_gradient",
+    "locally_connected_input_gradient",
+)
 
 
 @dataclass(frozen=True)
@@ -140,6 +145,23 @@ def _layers(cases):
     }
 
 
+def _dense(cases):
+    for title, batch, features, outputs in cases:
+        shapes = {"inputs": (batch, features), "weights": (outputs, features)}
+        yield Example("dense", shapes, {}, title)
+
+
+def _local(cases):
+    names = "batch", "channels", "height", "width", "filters", "filter_height", "filter_width"
+    return {
+        name: [
+            _layer(name, dict(zip(names, seven)) | {"padding": padding}, title)
+            for title, seven, padding in cases
+        ]
+        for name in LOCAL
+    }
+
+
 def _linear(cases):
     for title, features, outputs, options in cases:
         options = {"iterations": 3, **options}
@@ -206,6 +228,35 @@ EDGE_CASES = {
             ("depthwise, two filters a channel", (3, 5, 4, 6, 2, 3), {"groups": 3, "stride": 2}),
             ("one row", (2, 1, 9, 2, 1, 4), {}),
             ("one column", (2, 9, 1, 2, 4, 1), {"padding": "valid"}),
+        ]
+    ),
+    "dense": list(
+        _dense(
+            [
+                ("one of each", 1, 1, 1),
+                ("one row", 1, 9, 6),
+                ("one feature", 5, 1, 4),
+                ("one output", 5, 9, 1),
+                ("fewer outputs than a tile", 3, 17, 3),
+                ("more outputs than a tile", 2, 16, 7),
+                ("a vector and a little more", 4, 19, 8),
+            ]
+        )
+    ),
+    **_local(
+        [
+            ("3 x 3, same", (1, 2, 5, 6, 3, 3, 3), "same"),
+            ("3 x 3, valid, batch of 2", (2, 2, 5, 6, 3, 3, 3), "valid"),
+            ("1 channel, 1 filter", (1, 1, 6, 5, 1, 3, 3), "valid"),
+            ("1 x 1 filters", (2, 3, 4, 5, 4, 1, 1), "same"),
+            ("one output", (3, 2, 3, 4, 5, 3, 4), "valid"),
+            ("filters larger than the image", (1, 2, 3, 2, 2, 5, 4), 2),
+            ("even filters, same", (1, 2, 5, 6, 2, 4, 2), "same"),
+            ("asymmetric padding", (1, 2, 4, 5, 2, 3, 3), ((0, 2), (3, 1))),
+            ("padding beyond the filter", (1, 1, 3, 3, 2, 2, 2), 3),
+            ("one row", (1, 2, 1, 9, 2, 1, 4), "same"),
+            ("one column", (1, 2, 9, 1, 2, 4, 1), "valid"),
+            ("a vector of images and one more", (17, 1, 3, 4, 5, 2, 2), "same"),
         ]
     ),
     "fit_linear": list(
@@ -286,6 +337,22 @@ LARGE_CASES = {
             ("1 x 1 filters", (67, 9, 7, 33, 1, 1), {}),
         ]
     ),
+    "dense": list(
+        _dense(
+            [
+                ("many features", 3, 517, 131),
+                ("many outputs", 5, 67, 1009),
+                ("many rows", 301, 131, 33),
+            ]
+        )
+    ),
+    **_local(
+        [
+            ("many filters", (3, 3, 9, 7, 19, 3, 3), "same"),
+            ("many channels, a batch", (35, 19, 7, 6, 5, 3, 3), "same"),
+            ("a large image", (2, 3, 33, 41, 5, 5, 5), "valid"),
+        ]
+    ),
     "fit_linear": list(
         _linear(
             [
@@ -357,6 +424,22 @@ def _draw_layer(draw, name):
 
 
 @st.composite
+def _draw_dense(draw):
+    sides = st.tuples(st.integers(1, 6), st.integers(1, 40), st.integers(1, 9))
+    return next(_dense([("drawn at random", *draw(sides))]))
+
+
+@st.composite
+def _draw_local(draw, name):
+    taps = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    sides = [draw(st.integers(least, least + 4)) for least in taps]
+    batch, channels, filters = (draw(st.integers(1, most)) for most in (18, 3, 6))
+    padding = draw(st.sampled_from(("same", "valid", 1, ((0, 2), (1, 0)))))
+    cases = _local([("drawn at random", (batch, channels, *sides, filters, *taps), padding)])
+    return cases[name][0]
+
+
+@st.composite
 def _fit_options(draw):
     penalty = st.sampled_from((0.0, 0.0, 0.3, 2.0))
     return {
@@ -398,6 +481,8 @@ def arrays_options(draw):
 STRATEGIES = {
     "convolve": _draw_convolve(),
     **{name: _draw_layer(name) for name in LAYER},
+    "dense": _draw_dense(),
+    **{name: _draw_local(name) for name in LOCAL},
     "fit_linear": _draw_linear(),
     "fit_filter": _draw_filter(),
 }
@@ -425,6 +510,8 @@ _BAD_LAYER = [
     ("padding", (1, 2, 3)),
     ("padding", ((0, 0), (0, -1))),
 ]
+_LOCAL_FILTERS = np.ones((3, 3, 2, 4, 3, 3))
+_BAD_PADDING = [("padding", "full"), ("padding", -1), ("padding", (1, 2, 3))]
 _BAD_FIT = [
     ("iterations", 0),
     ("iterations", 2.5),
@@ -497,6 +584,50 @@ BAD_CALLS = {
             ("image_size", (5,)),
             ("image_size", 5.5),
             *_BAD_LAYER,
+        ],
+    ),
+    "dense": _bad(
+        {"inputs": np.ones((3, 4)), "weights": np.ones((2, 4))},
+        [
+            ("inputs", np.ones(4)),
+            ("inputs", np.ones((3, 5))),
+            ("inputs", np.ones((0, 4))),
+            ("inputs", np.ones((3, 4)) * 1j),
+            ("weights", np.ones((2, 4, 1))),
+            ("weights", np.array([["a"]])),
+        ],
+    ),
+    "locally_connected": _bad(
+        {"images": _IMAGES, "filters": _LOCAL_FILTERS},
+        [
+            ("images", np.ones((5, 5))),
+            ("images", np.ones((1, 3, 5, 5))),
+            ("filters", _FILTERS),
+            ("filters", np.ones((3, 4, 2, 4, 3, 3))),
+            *_BAD_PADDING,
+        ],
+    )
+    + [("filter size", {"images": _IMAGES, "filters": np.ones((1, 1, 2, 4, 6, 3))})],
+    "locally_connected_filter_gradient": _bad(
+        {"images": _IMAGES, "output_gradient": _GRADIENT, "filter_size": (3, 3)},
+        [
+            ("images", np.ones((5, 5))),
+            ("output_gradient", np.ones((1, 2, 3, 4))),
+            ("output_gradient", np.ones((3, 2, 3, 3))),
+            ("filter_size", 3),
+            ("filter_size", (3, 0)),
+            *_BAD_PADDING,
+        ],
+    ),
+    "locally_connected_input_gradient": _bad(
+        {"output_gradient": _GRADIENT, "filters": _LOCAL_FILTERS, "image_size": (5, 5)},
+        [
+            ("output_gradient", np.ones((1, 3, 3, 3))),
+            ("output_gradient", np.ones((1, 2, 3, 4))),
+            ("filters", np.ones((3, 4, 2, 4, 3, 3))),
+            ("image_size", 5),
+            ("image_size", (5, 2.5)),
+            *_BAD_PADDING,
         ],
     ),
     "fit_linear": _bad(

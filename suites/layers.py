@@ -86,3 +86,12 @@ GRADIENT_PRESETS = {
     ],
 }
 """Both gradients see the same layers: together with the forward pass they are a training step."""
+
+LOCAL = [
+    {"batch": batch, "channels": channels, "height": side, "width": side, "filters": filters}
+    for batch, channels, side, filters in (
+        *((2, 2, 7, 4), (64, 1, 28, 16), (64, 16, 14, 32)),
+        *((1, 16, 14, 32), (1, 32, 28, 32)),
+    )
+]
+"""Layers whose filters are not shared over space: a small one, of digits, and of one image."""

@@ -1,0 +1,1 @@
+"""Products of inputs and weights that are not shared over space: operations and kernels."""
