@@ -20,6 +20,17 @@ LOCAL = (
     "locally_connected_filter_gradient",
     "locally_connected_input_gradient",
 )
+QUANTISED = {
+    "dense_quantised": (
+        {},
+        {"bits": 4},
+        {"scale_per": "tensor"},
+        {"bits": 4, "scale_per": 4},
+        {"scale_per": 100},
+    ),
+    "dense_int8": ({}, {"scale_per": "tensor"}, {"input_scale": 0.02}),
+}
+"""Options of the products with quantised weights, taken in turn."""
 
 
 @dataclass(frozen=True)
@@ -145,10 +156,14 @@ def _layers(cases):
     }
 
 
-def _dense(cases):
-    for title, batch, features, outputs in cases:
+def _dense(cases, name="dense", choices=({},)):
+    for (title, batch, features, outputs), options in zip(cases, itertools.cycle(choices)):
         shapes = {"inputs": (batch, features), "weights": (outputs, features)}
-        yield Example("dense", shapes, {}, title)
+        yield Example(name, shapes, options, title)
+
+
+def _quantised(cases):
+    return {name: list(_dense(cases, name, choices)) for name, choices in QUANTISED.items()}
 
 
 def _local(cases):
@@ -310,6 +325,19 @@ EDGE_CASES = {
             ]
         )
     ),
+    **_quantised(
+        [
+            ("one of each", 1, 1, 1),
+            ("one row", 1, 9, 6),
+            ("one feature", 5, 1, 4),
+            ("one output", 5, 9, 1),
+            ("features in fours", 3, 16, 3),
+            ("a panel and one more", 2, 6, 33),
+            ("more rows than a tile", 9, 7, 5),
+            ("features that make no whole word", 4, 10, 8),
+            ("outputs that fill panels", 3, 13, 64),
+        ]
+    ),
 }
 """For each operation, the arguments at which implementations tend to be wrong."""
 
@@ -370,6 +398,14 @@ LARGE_CASES = {
                 ("a large image", (83, 131), (7, 9), {"iterations": 2, "l1": 0.1}),
             ]
         )
+    ),
+    **_quantised(
+        [
+            ("many rows", 31, 67, 131),
+            ("many features", 3, 1031, 197),
+            ("many outputs", 17, 133, 1003),
+            ("few rows, two threads", 5, 517, 517),
+        ]
     ),
 }
 """For each operation, sizes with odd remainders that fill blocks, vectors and threads.
@@ -440,6 +476,13 @@ def _draw_local(draw, name):
 
 
 @st.composite
+def _draw_quantised(draw, name):
+    sides = draw(st.tuples(st.integers(1, 20), st.integers(1, 40), st.integers(1, 70)))
+    case = [("drawn at random", *sides)]
+    return next(_dense(case, name, [draw(st.sampled_from(QUANTISED[name]))]))
+
+
+@st.composite
 def _fit_options(draw):
     penalty = st.sampled_from((0.0, 0.0, 0.3, 2.0))
     return {
@@ -485,6 +528,7 @@ STRATEGIES = {
     **{name: _draw_local(name) for name in LOCAL},
     "fit_linear": _draw_linear(),
     "fit_filter": _draw_filter(),
+    **{name: _draw_quantised(name) for name in QUANTISED},
 }
 """For each operation, a hypothesis strategy that draws valid `Example`s."""
 
@@ -528,6 +572,15 @@ _BAD_FIT = [
     ("weights", np.full(2, np.nan)),
     ("targets", np.array([1, 2, np.inf, 4, 5, 6])),
     ("targets", np.ones(5)),
+]
+_DENSE = {"inputs": np.ones((3, 4)), "weights": np.ones((2, 4))}
+_BAD_DENSE = [
+    ("inputs", np.ones(4)),
+    ("inputs", np.ones((3, 5))),
+    ("inputs", np.ones((0, 4))),
+    ("inputs", np.ones((3, 4)) * 1j),
+    ("weights", np.ones((2, 4, 1))),
+    ("weights", np.array([["a"]])),
 ]
 BAD_CALLS = {
     "convolve": _bad(
@@ -586,17 +639,7 @@ BAD_CALLS = {
             *_BAD_LAYER,
         ],
     ),
-    "dense": _bad(
-        {"inputs": np.ones((3, 4)), "weights": np.ones((2, 4))},
-        [
-            ("inputs", np.ones(4)),
-            ("inputs", np.ones((3, 5))),
-            ("inputs", np.ones((0, 4))),
-            ("inputs", np.ones((3, 4)) * 1j),
-            ("weights", np.ones((2, 4, 1))),
-            ("weights", np.array([["a"]])),
-        ],
-    ),
+    "dense": _bad(_DENSE, _BAD_DENSE),
     "locally_connected": _bad(
         {"images": _IMAGES, "filters": _LOCAL_FILTERS},
         [
@@ -652,5 +695,28 @@ BAD_CALLS = {
             *_BAD_FIT,
         ],
     ),
+    "dense_quantised": _bad(
+        _DENSE,
+        [
+            *_BAD_DENSE,
+            ("bits", 3),
+            ("bits", 8.0),
+            ("scale_per", 0),
+            ("scale_per", 2.5),
+            ("scale_per", "row"),
+        ],
+    ),
+    "dense_int8": _bad(
+        _DENSE,
+        [
+            *_BAD_DENSE,
+            ("scale_per", 4),
+            ("scale_per", "row"),
+            ("input_scale", 0.0),
+            ("input_scale", float("nan")),
+            ("input_scale", "large"),
+        ],
+    )
+    + [("weights", {"inputs": np.ones((1, 140_000)), "weights": np.ones((1, 140_000))})],
 }
 """For each operation, calls that it rejects, with the name of the argument that is at fault."""
