@@ -325,6 +325,21 @@ EDGE_CASES = {
             ]
         )
     ),
+    "dense_pruned": list(
+        _dense(
+            [
+                ("one of each", 1, 1, 1),
+                ("one row", 1, 9, 6),
+                ("one feature", 5, 1, 4),
+                ("one output", 5, 9, 1),
+                ("a panel and one more", 2, 6, 17),
+                ("more rows than lanes", 19, 7, 5),
+                ("more rows than a tile of vectors", 67, 3, 4),
+                ("outputs that fill panels", 3, 13, 32),
+            ],
+            "dense_pruned",
+        )
+    ),
     **_quantised(
         [
             ("one of each", 1, 1, 1),
@@ -397,6 +412,16 @@ LARGE_CASES = {
                 ("many taps", (1500,), (301,), {"iterations": 2, "start": True}),
                 ("a large image", (83, 131), (7, 9), {"iterations": 2, "l1": 0.1}),
             ]
+        )
+    ),
+    "dense_pruned": list(
+        _dense(
+            [
+                ("many rows", 131, 67, 131),
+                ("many features", 3, 1031, 197),
+                ("many outputs", 17, 133, 1003),
+            ],
+            "dense_pruned",
         )
     ),
     **_quantised(
@@ -476,6 +501,12 @@ def _draw_local(draw, name):
 
 
 @st.composite
+def _draw_pruned(draw):
+    sides = draw(st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40)))
+    return next(_dense([("drawn at random", *sides)], "dense_pruned"))
+
+
+@st.composite
 def _draw_quantised(draw, name):
     sides = draw(st.tuples(st.integers(1, 20), st.integers(1, 40), st.integers(1, 70)))
     case = [("drawn at random", *sides)]
@@ -528,6 +559,7 @@ STRATEGIES = {
     **{name: _draw_local(name) for name in LOCAL},
     "fit_linear": _draw_linear(),
     "fit_filter": _draw_filter(),
+    "dense_pruned": _draw_pruned(),
     **{name: _draw_quantised(name) for name in QUANTISED},
 }
 """For each operation, a hypothesis strategy that draws valid `Example`s."""
@@ -695,6 +727,7 @@ BAD_CALLS = {
             *_BAD_FIT,
         ],
     ),
+    "dense_pruned": _bad(_DENSE, _BAD_DENSE),
     "dense_quantised": _bad(
         _DENSE,
         [

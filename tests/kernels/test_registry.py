@@ -33,6 +33,7 @@ def test_the_operations():
         "dense",
         "dense_quantised",
         "dense_int8",
+        "dense_pruned",
         "locally_connected",
         "locally_connected_filter_gradient",
         "locally_connected_input_gradient",
