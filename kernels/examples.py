@@ -15,6 +15,7 @@ from convgrad.kernels.guard import guarded
 from convgrad.kernels.registry import operation
 
 LAYER = "conv2d", "conv2d_filter_gradient", "conv2d_input_gradient"
+CONVOLUTIONS = *LAYER, "conv2d_int8"
 LOCAL = (
     "locally_connected",
     "locally_connected_filter_gradient",
@@ -152,7 +153,7 @@ def _layers(cases):
     names = "channels", "height", "width", "filters", "filter_height", "filter_width"
     return {
         name: [_layer(name, dict(zip(names, six)) | more, title) for title, six, more in cases]
-        for name in LAYER
+        for name in CONVOLUTIONS
     }
 
 
@@ -554,7 +555,7 @@ def arrays_options(draw):
 
 STRATEGIES = {
     "convolve": _draw_convolve(),
-    **{name: _draw_layer(name) for name in LAYER},
+    **{name: _draw_layer(name) for name in CONVOLUTIONS},
     "dense": _draw_dense(),
     **{name: _draw_local(name) for name in LOCAL},
     "fit_linear": _draw_linear(),
@@ -645,6 +646,16 @@ BAD_CALLS = {
         ],
     )
     + [("filter size", {"images": _IMAGES, "filters": np.ones((2, 4, 6, 3))})],
+    "conv2d_int8": _bad(
+        {"images": _IMAGES, "filters": _FILTERS},
+        [
+            ("images", np.ones((1, 3, 5, 5))),
+            ("filters", np.ones((2, 4, 0, 3))),
+            *_BAD_LAYER,
+            ("scale_per", "output"),
+            ("input_scale", -1.0),
+        ],
+    ),
     "conv2d_filter_gradient": _bad(
         {"images": _IMAGES, "output_gradient": _GRADIENT, "filter_size": 3},
         [
