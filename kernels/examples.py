@@ -190,23 +190,6 @@ def _networks(cases):
         yield Example("residual_network", shapes, {"widths": widths, "blocks": blocks}, title)
 
 
-def _dense(cases):
-    for title, batch, features, outputs in cases:
-        shapes = {"inputs": (batch, features), "weights": (outputs, features)}
-        yield Example("dense", shapes, {}, title)
-
-
-def _local(cases):
-    names = "batch", "channels", "height", "width", "filters", "filter_height", "filter_width"
-    return {
-        name: [
-            _layer(name, dict(zip(names, seven)) | {"padding": padding}, title)
-            for title, seven, padding in cases
-        ]
-        for name in LOCAL
-    }
-
-
 def _linear(cases):
     for title, features, outputs, options in cases:
         options = {"iterations": 3, **options}
@@ -803,7 +786,6 @@ BAD_CALLS = {
         },
         [
             ("images", np.ones((3, 9, 9))),
-            ("images", np.ones((1, 2, 9, 9))),
             ("head", np.ones(4)),
             ("head", np.ones((2, 3))),
             ("parameters", np.ones(7)),
