@@ -8,7 +8,6 @@ from itertools import product
 import numpy as np
 
 from convgrad.kernels import Case
-from convgrad.kernels.auto import PLANNERS
 from convgrad.results.schema import AGAINST, SPIN, TWIN
 from convgrad.suites.measure.admission import Admission, kernel_of
 from convgrad.suites.measure.block import Contender, Contest, Spin
@@ -21,6 +20,9 @@ OUT_OF_TIME = "the time for this suite was up"
 """Why all kernels of a block are skipped; a resumed run measures such a block."""
 _COPIES = 4
 """Arrays that a worker keeps for each that the case counts: inputs, result, and the last ones."""
+
+_PLANNERS = ("pyfftw",)
+"""Kernels that take seconds at every new shape, as compiling does."""
 
 
 class Engine:
@@ -110,7 +112,7 @@ class Engine:
             tiny = Case.of(case.operation, case.dtype, **case.definition.named_cases["tiny"])
             _, contenders = self.admission.admit(block)
             for kernel in contenders.values():
-                if kernel.device != "cpu" or not (_compiles(kernel) or kernel.name in PLANNERS):
+                if kernel.device != "cpu" or not (_compiles(kernel) or kernel.name in _PLANNERS):
                     continue
                 cases = jobs.setdefault((kernel, case.dtype), {}).setdefault(block.threads, {tiny})
                 if kernel.family != "naive":
