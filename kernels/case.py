@@ -78,7 +78,7 @@ class Case:
 
     @property
     def bytes(self):
-        return self.cost.elements * np.dtype(self.dtype).itemsize
+        return self.cost.elements * np.dtype(self.dtype).itemsize + self.cost.kept_bytes
 
     def outline(self):
         """Arguments of the right shapes that take no memory, to ask a kernel whether it serves."""

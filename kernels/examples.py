@@ -16,11 +16,23 @@ from convgrad.kernels.networks import residual
 from convgrad.kernels.registry import operation
 
 LAYER = "conv2d", "conv2d_filter_gradient", "conv2d_input_gradient"
+CONVOLUTIONS = *LAYER, "conv2d_int8"
 LOCAL = (
     "locally_connected",
     "locally_connected_filter_gradient",
     "locally_connected_input_gradient",
 )
+QUANTISED = {
+    "dense_quantised": (
+        {},
+        {"bits": 4},
+        {"scale_per": "tensor"},
+        {"bits": 4, "scale_per": 4},
+        {"scale_per": 100},
+    ),
+    "dense_int8": ({}, {"scale_per": "tensor"}, {"input_scale": 0.02}),
+}
+"""Options of the products with quantised weights, taken in turn."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +154,28 @@ def _layers(cases):
     names = "channels", "height", "width", "filters", "filter_height", "filter_width"
     return {
         name: [_layer(name, dict(zip(names, six)) | more, title) for title, six, more in cases]
-        for name in LAYER
+        for name in CONVOLUTIONS
+    }
+
+
+def _dense(cases, name="dense", choices=({},)):
+    for (title, batch, features, outputs), options in zip(cases, itertools.cycle(choices)):
+        shapes = {"inputs": (batch, features), "weights": (outputs, features)}
+        yield Example(name, shapes, options, title)
+
+
+def _quantised(cases):
+    return {name: list(_dense(cases, name, choices)) for name, choices in QUANTISED.items()}
+
+
+def _local(cases):
+    names = "batch", "channels", "height", "width", "filters", "filter_height", "filter_width"
+    return {
+        name: [
+            _layer(name, dict(zip(names, seven)) | {"padding": padding}, title)
+            for title, seven, padding in cases
+        ]
+        for name in LOCAL
     }
 
 
@@ -333,6 +366,34 @@ EDGE_CASES = {
             ]
         )
     ),
+    "dense_pruned": list(
+        _dense(
+            [
+                ("one of each", 1, 1, 1),
+                ("one row", 1, 9, 6),
+                ("one feature", 5, 1, 4),
+                ("one output", 5, 9, 1),
+                ("a panel and one more", 2, 6, 17),
+                ("more rows than lanes", 19, 7, 5),
+                ("more rows than a tile of vectors", 67, 3, 4),
+                ("outputs that fill panels", 3, 13, 32),
+            ],
+            "dense_pruned",
+        )
+    ),
+    **_quantised(
+        [
+            ("one of each", 1, 1, 1),
+            ("one row", 1, 9, 6),
+            ("one feature", 5, 1, 4),
+            ("one output", 5, 9, 1),
+            ("features in fours", 3, 16, 3),
+            ("a panel and one more", 2, 6, 33),
+            ("more rows than a tile", 9, 7, 5),
+            ("features that make no whole word", 4, 10, 8),
+            ("outputs that fill panels", 3, 13, 64),
+        ]
+    ),
 }
 """For each operation, the arguments at which implementations tend to be wrong."""
 
@@ -401,6 +462,24 @@ LARGE_CASES = {
                 ("a large image", (1, 3, 95, 97), (24, 40), (2, 1), 100),
             ]
         )
+    ),
+    "dense_pruned": list(
+        _dense(
+            [
+                ("many rows", 131, 67, 131),
+                ("many features", 3, 1031, 197),
+                ("many outputs", 17, 133, 1003),
+            ],
+            "dense_pruned",
+        )
+    ),
+    **_quantised(
+        [
+            ("many rows", 31, 67, 131),
+            ("many features", 3, 1031, 197),
+            ("many outputs", 17, 133, 1003),
+            ("few rows, two threads", 5, 517, 517),
+        ]
     ),
 }
 """For each operation, sizes with odd remainders that fill blocks, vectors and threads.
@@ -471,6 +550,19 @@ def _draw_local(draw, name):
 
 
 @st.composite
+def _draw_pruned(draw):
+    sides = draw(st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40)))
+    return next(_dense([("drawn at random", *sides)], "dense_pruned"))
+
+
+@st.composite
+def _draw_quantised(draw, name):
+    sides = draw(st.tuples(st.integers(1, 20), st.integers(1, 40), st.integers(1, 70)))
+    case = [("drawn at random", *sides)]
+    return next(_dense(case, name, [draw(st.sampled_from(QUANTISED[name]))]))
+
+
+@st.composite
 def _fit_options(draw):
     penalty = st.sampled_from((0.0, 0.0, 0.3, 2.0))
     return {
@@ -520,12 +612,14 @@ def arrays_options(draw):
 
 STRATEGIES = {
     "convolve": _draw_convolve(),
-    **{name: _draw_layer(name) for name in LAYER},
+    **{name: _draw_layer(name) for name in CONVOLUTIONS},
     "dense": _draw_dense(),
     **{name: _draw_local(name) for name in LOCAL},
     "fit_linear": _draw_linear(),
     "fit_filter": _draw_filter(),
     "residual_network": _draw_network(),
+    "dense_pruned": _draw_pruned(),
+    **{name: _draw_quantised(name) for name in QUANTISED},
 }
 """For each operation, a hypothesis strategy that draws valid `Example`s."""
 
@@ -570,6 +664,15 @@ _BAD_FIT = [
     ("targets", np.array([1, 2, np.inf, 4, 5, 6])),
     ("targets", np.ones(5)),
 ]
+_DENSE = {"inputs": np.ones((3, 4)), "weights": np.ones((2, 4))}
+_BAD_DENSE = [
+    ("inputs", np.ones(4)),
+    ("inputs", np.ones((3, 5))),
+    ("inputs", np.ones((0, 4))),
+    ("inputs", np.ones((3, 4)) * 1j),
+    ("weights", np.ones((2, 4, 1))),
+    ("weights", np.array([["a"]])),
+]
 BAD_CALLS = {
     "convolve": _bad(
         {"signal": _SIGNAL, "taps": np.ones(3)},
@@ -601,6 +704,16 @@ BAD_CALLS = {
         ],
     )
     + [("filter size", {"images": _IMAGES, "filters": np.ones((2, 4, 6, 3))})],
+    "conv2d_int8": _bad(
+        {"images": _IMAGES, "filters": _FILTERS},
+        [
+            ("images", np.ones((1, 3, 5, 5))),
+            ("filters", np.ones((2, 4, 0, 3))),
+            *_BAD_LAYER,
+            ("scale_per", "output"),
+            ("input_scale", -1.0),
+        ],
+    ),
     "conv2d_filter_gradient": _bad(
         {"images": _IMAGES, "output_gradient": _GRADIENT, "filter_size": 3},
         [
@@ -627,17 +740,7 @@ BAD_CALLS = {
             *_BAD_LAYER,
         ],
     ),
-    "dense": _bad(
-        {"inputs": np.ones((3, 4)), "weights": np.ones((2, 4))},
-        [
-            ("inputs", np.ones(4)),
-            ("inputs", np.ones((3, 5))),
-            ("inputs", np.ones((0, 4))),
-            ("inputs", np.ones((3, 4)) * 1j),
-            ("weights", np.ones((2, 4, 1))),
-            ("weights", np.array([["a"]])),
-        ],
-    ),
+    "dense": _bad(_DENSE, _BAD_DENSE),
     "locally_connected": _bad(
         {"images": _IMAGES, "filters": _LOCAL_FILTERS},
         [
@@ -712,5 +815,29 @@ BAD_CALLS = {
             ("blocks", (0,)),
         ],
     ),
+    "dense_pruned": _bad(_DENSE, _BAD_DENSE),
+    "dense_quantised": _bad(
+        _DENSE,
+        [
+            *_BAD_DENSE,
+            ("bits", 3),
+            ("bits", 8.0),
+            ("scale_per", 0),
+            ("scale_per", 2.5),
+            ("scale_per", "row"),
+        ],
+    ),
+    "dense_int8": _bad(
+        _DENSE,
+        [
+            *_BAD_DENSE,
+            ("scale_per", 4),
+            ("scale_per", "row"),
+            ("input_scale", 0.0),
+            ("input_scale", float("nan")),
+            ("input_scale", "large"),
+        ],
+    )
+    + [("weights", {"inputs": np.ones((1, 140_000)), "weights": np.ones((1, 140_000))})],
 }
 """For each operation, calls that it rejects, with the name of the argument that is at fault."""

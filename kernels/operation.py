@@ -29,6 +29,8 @@ class Cost(NamedTuple):
     """Array elements that have to be read or written at least, repeated passes counted."""
     footprint: int
     """Array elements that are alive: decides in which cache level the work takes place."""
+    kept_bytes: int = 0
+    """Bytes of weights in a type of their own, whatever the dtype of the arrays; read once."""
 
 
 class Operation(ABC):

@@ -260,19 +260,140 @@ def dot_bytes(typing, total, left, right):
     """
 
     def emit(context, builder, signature, arguments):
-        sums, *factors = arguments
-        if name := _dot_instruction(total.lanes):
-            return _intrinsic(builder, name, sums.type, sums, *factors)
-        for place in range(4):
-            every = range(place, left.lanes, 4)
-            unsigned, signed = (_pick(builder, value, value, every) for value in factors)
-            product = builder.mul(
-                builder.zext(unsigned, sums.type), builder.sext(signed, sums.type)
-            )
-            sums = builder.add(sums, product)
-        return sums
+        return _dot(builder, total.lanes, *arguments)
 
     return total(total, left, right), emit
+
+
+def _dot(builder, lanes, sums, *factors):
+    if name := _dot_instruction(lanes):
+        return _intrinsic(builder, name, sums.type, sums, *factors)
+    for place in range(4):
+        every = range(place, 4 * lanes, 4)
+        unsigned, signed = (_pick(builder, value, value, every) for value in factors)
+        product = builder.mul(builder.zext(unsigned, sums.type), builder.sext(signed, sums.type))
+        sums = builder.add(sums, product)
+    return sums
+
+
+@intrinsic
+def add_dots(typing, tile, rows, columns):
+    """``add_dots(tile, rows, columns)``: `add_outer`, with `dot_bytes` for products.
+
+    All are tiles of int32, whose lanes are four bytes each in ``rows`` (unsigned) and ``columns``
+    (signed).
+    """
+    lanes = tile.dtype.lanes
+    quarters = ir.VectorType(ir.IntType(8), 4 * lanes)
+
+    def emit(context, builder, signature, arguments):
+        total, *factors = arguments
+        left, right = (
+            [builder.bitcast(builder.extract_value(part, i), quarters) for i in range(kind.count)]
+            for part, kind in zip(factors, (rows, columns))
+        )
+        for place in range(tile.count):
+            i, j = divmod(place, columns.count)
+            value = _dot(builder, lanes, builder.extract_value(total, place), left[i], right[j])
+            total = builder.insert_value(total, value, place)
+        return total
+
+    return tile(tile, rows, columns), emit
+
+
+@intrinsic(prefer_literal=True)
+def repeat(typing, tile, count):
+    """``repeat(tile, count)``: the vectors of a tile, so many (constant) times over."""
+    longer = types.UniTuple(tile.dtype, tile.count * count.literal_value)
+
+    def emit(context, builder, signature, arguments):
+        def one(i):
+            return builder.extract_value(arguments[0], i % tile.count)
+
+        return _collect(context, builder, longer, one)
+
+    return longer(tile, count), emit
+
+
+@intrinsic
+def add_products(typing, tile, left, right):
+    """``add_products(tile, left, right)``: add the products of two tiles, vector by vector."""
+
+    def emit(context, builder, signature, arguments):
+        def one(i):
+            total, *pair = (builder.extract_value(part, i) for part in arguments)
+            return _fused(context, builder, tile.dtype, *pair, total)
+
+        return _collect(context, builder, tile, one)
+
+    return tile(tile, left, right), emit
+
+
+@intrinsic
+def add_tiles(typing, left, right):
+    """``add_tiles(left, right)``: sums of two tiles, vector by vector."""
+
+    def emit(context, builder, signature, arguments):
+        def one(i):
+            return _contract(builder, "fadd", *(builder.extract_value(t, i) for t in arguments))
+
+        return _collect(context, builder, left, one)
+
+    return left(left, right), emit
+
+
+@intrinsic
+def as_numbers(typing, tile, array):
+    """``as_numbers(tile, array)``: a tile of integers in the dtype of an array of floats."""
+    result = types.UniTuple(Vector(array.dtype, tile.dtype.lanes), tile.count)
+
+    def emit(context, builder, signature, arguments):
+        kind = context.get_value_type(result.dtype)
+
+        def one(i):
+            return builder.sitofp(builder.extract_value(arguments[0], i), kind)
+
+        return _collect(context, builder, result, one)
+
+    return result(tile, array), emit
+
+
+@intrinsic(prefer_literal=True)
+def load_levels(typing, levels, index, array, lanes):
+    """``load_levels(levels, index, array, lanes)``: two vectors of whole numbers as floats.
+
+    From ``levels[index]`` on lie two vectors of int8; or one of uint8 with a number of four bits,
+    less 8, for the first vector in the low half of each byte, and for the second in the high one.
+    The result has the dtype of ``array``.
+    """
+    tile = types.UniTuple(Vector(array.dtype, lanes.literal_value), 2)
+    packed = not levels.dtype.signed
+
+    def emit(context, builder, signature, arguments):
+        kind = context.get_value_type(tile.dtype)
+        bytes_kind = ir.VectorType(ir.IntType(8), kind.count)
+        words_kind = ir.VectorType(ir.IntType(32), kind.count)
+
+        def constant(value):
+            return ir.Constant(words_kind, [ir.IntType(32)(value)] * kind.count)
+
+        def one(i):
+            shift = arguments[1].type(0 if packed else i * kind.count)
+            place = builder.add(arguments[1], shift)
+            address = _address(context, builder, levels, arguments[0], place)
+            pointer = builder.bitcast(address, bytes_kind.as_pointer())
+            numbers = builder.load(pointer, align=1)
+            if not packed:
+                return builder.sitofp(numbers, kind)
+            halves = builder.zext(numbers, words_kind)
+            if i == 1:
+                halves = builder.lshr(halves, constant(4))
+            halves = builder.and_(halves, constant(15))
+            return builder.sitofp(builder.sub(halves, constant(8)), kind)
+
+        return _collect(context, builder, tile, one)
+
+    return tile(levels, types.intp, array, lanes), emit
 
 
 @intrinsic(prefer_literal=True)

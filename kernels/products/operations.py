@@ -17,6 +17,7 @@ class Dense(Operation):
 
     name = "dense"
     odd = "inputs"
+    weights = "weights"
     sizes = {"batch": 1, "features": None, "outputs": None}
     named_cases = {
         "tiny": {"batch": 2, "features": 7, "outputs": 5},
@@ -48,7 +49,11 @@ class Dense(Operation):
             )
         return Arguments((inputs, weights), {})
 
-    def output_shape(self, inputs, weights):
+    def partner_shape(self, weights, **_):
+        rank("weights", weights, 2)
+        return 1, weights.shape[1]
+
+    def output_shape(self, inputs, weights, **_):
         return len(inputs), len(weights)
 
     def definition(self, inputs, weights):
@@ -61,8 +66,8 @@ class Dense(Operation):
         elements = batch * features + outputs * features + batch * outputs
         return Cost(outputs * features, 2 * batch * features * outputs, elements, elements)
 
-    def shapes(self, *, batch, features, outputs):
-        return {"inputs": (batch, features), "weights": (outputs, features)}, {}
+    def shapes(self, *, batch, features, outputs, **options):
+        return {"inputs": (batch, features), "weights": (outputs, features)}, options
 
 
 class _Local(Operation):

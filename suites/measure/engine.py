@@ -277,7 +277,7 @@ class Engine:
             "parameters": cost.parameters,
             "flops": cost.flops,
             "bytes": block.case.bytes,
-            "footprint": cost.footprint * itemsize,
+            "footprint": cost.footprint * itemsize + cost.kept_bytes,
         }
         lines = []
         for name, fact in facts.items():

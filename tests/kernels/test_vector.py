@@ -139,6 +139,63 @@ def test_bytes_are_multiplied_in_fours(lanes):
     assert np.array_equal(result, expected)
 
 
+@njit
+def _add_dots(left, right, result, rows, lanes):
+    tile = vector.load_tile(result, 0, len(lanes), len(lanes), 4)
+    words = vector.load_tile(left, 0, len(lanes), len(lanes), len(rows))
+    others = vector.load_tile(right, 0, len(lanes), len(lanes), 2)
+    vector.store_tile(result, 0, len(lanes), vector.add_dots(tile, words, others))
+
+
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+def test_tiles_of_bytes_are_multiplied_in_fours(lanes):
+    left = DRAW.integers(0, 256, (2, lanes, 4), np.uint8)
+    right = DRAW.integers(-128, 128, (2, lanes, 4), np.int8)
+    result = DRAW.integers(-1000, 1000, (2, 2, lanes), np.int32)
+    products = left[:, None].astype(np.int32) * right
+    expected = result + products.sum(axis=-1)
+    words = left.view(np.int32).ravel(), right.view(np.int32).ravel()
+    _add_dots(*words, result, (0, 0), (0,) * lanes)
+    assert np.array_equal(result, expected)
+
+
+@njit
+def _tiles(array, whole, result):
+    left, right = vector.load_tile(array, 0, 8, 8, 2), vector.load_tile(array, 16, 8, 8, 2)
+    numbers = vector.as_numbers(vector.load_tile(whole, 0, 8, 8, 2), array)
+    vector.store_tile(result, 0, 8, vector.add_products(left, right, numbers))
+    vector.store_tile(result, 16, 8, vector.add_tiles(left, right))
+    vector.store_tile(result, 32, 8, vector.repeat(left, 2))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_tiles_are_computed_with_vector_by_vector(dtype):
+    array, result = numbers(32, dtype), np.empty(64, dtype)
+    whole = DRAW.integers(-99, 99, 16, np.int32)
+    _tiles(array, whole, result)
+    left, right = array[:16], array[16:]
+    assert np.allclose(result[:16], left + right * whole, rtol=1e-5, atol=1e-4)
+    assert np.array_equal(result[16:32], left + right)
+    assert np.array_equal(result[32:], np.tile(left, 2))
+
+
+@njit
+def _levels(levels, array):
+    vector.store_tile(array, 0, 8, vector.load_levels(levels, 3, array, 8))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_levels_become_floats(dtype):
+    result = np.empty(16, dtype)
+    levels = DRAW.integers(-128, 128, 20, np.int8)
+    _levels(levels, result)
+    assert np.array_equal(result, levels[3:19])
+    halves = DRAW.integers(0, 256, 20, np.uint8)
+    _levels(halves, result)
+    assert np.array_equal(result[:8], halves[3:11] % 16 - 8.0)
+    assert np.array_equal(result[8:], halves[3:11] // 16 - 8.0)
+
+
 @pytest.mark.skipif(vector._dot_instruction(16) is None, reason="no such instruction here")
 def test_bytes_are_multiplied_by_one_instruction():
     arrays = np.ones(64, np.uint8), np.ones(64, np.int8), np.zeros(16, np.int32)
