@@ -35,6 +35,7 @@ def test_the_operations():
         "dense_int8",
         "dense_pruned",
         "conv2d_int8",
+        "residual_network",
         "locally_connected",
         "locally_connected_filter_gradient",
         "locally_connected_input_gradient",
