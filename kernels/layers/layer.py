@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from convgrad.kernels.layers.files import encode, read
 from convgrad.kernels.validation import reject
 
 
@@ -65,35 +66,40 @@ class Layer:
         return sum(array.size for array in self.arrays.values())
 
     @property
+    def stored(self):
+        """What a file holds, by name: the parameters, or what a layer keeps in place of them."""
+        return self.arrays
+
+    @property
     def bytes(self):
-        """Bytes of the parameters in memory."""
-        return sum(array.nbytes for array in self.arrays.values())
+        """Bytes of what is stored, in memory."""
+        return sum(array.nbytes for array in self.stored.values())
 
     def save(self, path):
-        """Write the parameters as a safetensors file, and return its size in bytes."""
-        from safetensors.numpy import save
-
-        content = save({name: np.ascontiguousarray(a) for name, a in self.arrays.items()})
+        """Write a safetensors file, and return its size in bytes; see `files.encode`."""
         with open(path, "wb") as file:
-            return file.write(content)
+            return file.write(encode(self.stored))
 
     def load(self, path):
-        """Read parameters that a layer of the same shapes has saved.
+        """Read what a layer of the same shapes has saved.
 
         Raises
         ------
         ValueError
             If the file holds other arrays.
         """
-        from safetensors.numpy import load_file
-
-        found = load_file(path)
-        expected = {name: (array.shape, str(array.dtype)) for name, array in self.arrays.items()}
+        found, stored = read(path), self.stored
+        expected = {name: (array.shape, str(array.dtype)) for name, array in stored.items()}
         given = {name: (array.shape, str(array.dtype)) for name, array in found.items()}
         if given != expected:
             reject("path", f"a file with {_outline(given)}", _outline(expected))
-        for name, array in self.arrays.items():
+        for name, array in stored.items():
             array[...] = found[name]
+        for leaf in self.leaves():
+            leaf.renew()
+
+    def renew(self):
+        """Follow what was loaded, where something is made of it beforehand."""
 
     def leaves(self):
         """Layers that hold arrays of their own, in order; this one, where it is not made of any."""

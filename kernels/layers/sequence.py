@@ -25,6 +25,10 @@ class Composed(Layer):
     def gradients(self):
         return self._named("gradients")
 
+    @property
+    def stored(self):
+        return self._named("stored")
+
     def leaves(self):
         return [leaf for layer in self.layers for leaf in layer.leaves()]
 

@@ -29,7 +29,7 @@ def numbers(work):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(share=st.floats(0, 1), seed=st.integers(0, 2**32 - 1))
 def test_a_transform_has_all_frequencies(dtype, share, seed):
     count, draw = a_count(share, dtype), np.random.default_rng(seed)
@@ -43,7 +43,7 @@ def test_a_transform_has_all_frequencies(dtype, share, seed):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(share=st.floats(0, 1), seed=st.integers(0, 2**32 - 1))
 def test_two_series_are_convolved_at_once(dtype, share, seed):
     count, draw = a_count(share, dtype), np.random.default_rng(seed)
