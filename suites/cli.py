@@ -35,12 +35,12 @@ def _fail(message, code=2):
     raise typer.Exit(code)
 
 
-def _suite_files(names):
+def _suite_files(names, operations):
     known = {suite_name(path): path for path in sorted(SUITES.glob("bench_*.py"))}
     for name in names:
         if name not in known:
             _fail(f"--suite: got {name}, expected one of {', '.join(known)}")
-    default = [name for name in known if name not in ON_REQUEST]
+    default = [name for name in known if name not in ON_REQUEST or name in operations]
     return [str(known[name]) for name in names or default]
 
 
@@ -93,7 +93,8 @@ def run(
     }
     if resume is not None:
         options = _as_before(resume, options)
-    arguments = _suite_files(options.pop("suites")) + [f"--preset={options.pop('preset')}"]
+    files = _suite_files(options.pop("suites"), options["operation"])
+    arguments = [*files, f"--preset={options.pop('preset')}"]
     arguments += ["--keep-environment"] * options.pop("keep_environment")
     arguments += [f"--minutes={minutes}"] if minutes is not None else []
     for name in ("against", "seed"):

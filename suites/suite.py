@@ -8,8 +8,13 @@ from dataclasses import dataclass
 from convgrad import kernels
 from convgrad.suites.measure.block import Block
 
-ON_REQUEST = ("speed", "speed_layers")
-"""Suites that take part only where they are named."""
+ON_REQUEST = (
+    *("speed", "speed_layers", "residual_network"),
+    *("dense", "dense_pruned", "dense_quantised", "dense_int8", "conv2d_int8"),
+    *("locally_connected", "locally_connected_filter_gradient"),
+    "locally_connected_input_gradient",
+)
+"""Suites that take part only where they, or their operations, are named."""
 
 ALL = "all"
 """As a number of threads: every core that may be used."""
