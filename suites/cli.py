@@ -210,11 +210,12 @@ def tune(
     from convgrad.kernels import auto
     from convgrad.suites import tune as tuning
     from convgrad.suites.tune_display import print_regret
+    from convgrad.suites.tune_sizes import SPACES, USUAL
 
     for name in operation or []:
-        if name not in tuning.SPACES:
-            _fail(f"--operation: got {name}, expected one of {', '.join(tuning.SPACES)}")
-    names = operation or list(tuning.USUAL)
+        if name not in SPACES:
+            _fail(f"--operation: got {name}, expected one of {', '.join(SPACES)}")
+    names = operation or list(USUAL)
     random = np.random.default_rng([seed, check])
     with console.status("") as status:
         if not check:

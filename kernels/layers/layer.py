@@ -1,12 +1,14 @@
 """What every layer is: arrays of parameters, a forward and a backward pass, a file."""
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 
 from convgrad.kernels.layers.files import encode, read
 from convgrad.kernels.validation import reject
 
 
-class Layer:
+class Layer(ABC):
     """A differentiable map of arrays, (batch, ...) to (batch, ...).
 
     Results of `forward` and `backward` lie in memory that the next call of the same layer writes
@@ -29,6 +31,7 @@ class Layer:
         self.flops = flops
         self._rooms = {}
 
+    @abstractmethod
     def forward(self, inputs, generator=None):
         """Map a batch.
 
@@ -43,8 +46,8 @@ class Layer:
         -------
         ndarray, shape (batch, *output_shape)
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def backward(self, output_gradient, to_inputs=True):
         """Set `gradients` from the gradient with respect to the last outputs, and hand it back.
 
@@ -58,7 +61,6 @@ class Layer:
         -------
         ndarray, shape (batch, *input_shape), or None
         """
-        raise NotImplementedError
 
     @property
     def parameters(self):
@@ -98,8 +100,8 @@ class Layer:
         for leaf in self.leaves():
             leaf.renew()
 
-    def renew(self):
-        """Follow what was loaded, where something is made of it beforehand."""
+    def renew(self):  # noqa: B027
+        """Follow what was loaded, where something is made of it beforehand: most layers need not."""
 
     def leaves(self):
         """Layers that hold arrays of their own, in order; this one, where it is not made of any."""
