@@ -101,8 +101,8 @@ def why_never(kernel, threads):
     """Say why ``auto`` does not choose a kernel, whatever the arguments; None if it may.
 
     Threads of other libraries go on looking for work after a call, on the cores where the next
-    kernel's threads begin: a ResNet-18 with some of its layers by others took longer on two
-    threads than on one.
+    kernel's threads begin: a ResNet-18 took longer on two threads than on one while the one
+    product of its head was BLAS's.
     """
     if kernel.device != "cpu":
         return "it does not run on the processor"

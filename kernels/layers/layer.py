@@ -101,7 +101,7 @@ class Layer(ABC):
             leaf.renew()
 
     def renew(self):  # noqa: B027
-        """Follow what was loaded, where something is made of it beforehand: most layers need not."""
+        """Follow what was loaded, where something is made of it; most layers need not."""
 
     def leaves(self):
         """Layers that hold arrays of their own, in order; this one, where it is not made of any."""
