@@ -70,6 +70,10 @@ class Operation(ABC):
         wide = higher_precision(arrays[0].dtype)
         return self.definition(*(array.astype(wide) for array in arrays), **options)
 
+    def references(self, algorithms, *arrays, **options):
+        """Reference by algorithm of the kernels; the same for all, unless these are models."""
+        return dict.fromkeys(algorithms, self.reference(*arrays, **options))
+
     def magnitude(self, *arrays, **options):
         """Compute the result for absolute values, in float64: what rounding errors scale with."""
         return self.definition(*(np.abs(array).astype(np.float64) for array in arrays), **options)
