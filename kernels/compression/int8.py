@@ -11,6 +11,7 @@ from convgrad.kernels.compression.rebuild import (
     with_layers,
 )
 from convgrad.kernels.layers import Convolution, Layer
+from convgrad.kernels.layers.description import describe
 from convgrad.kernels.products.quantised_levels import MOST, quantise_weights
 from convgrad.kernels.registry import get
 from convgrad.kernels.validation import reject
@@ -35,6 +36,7 @@ class Int8(Layer):
 
     def __init__(self, layer, input_scale):
         super().__init__(layer.input_shape, layer.output_shape, flops=layer.flops)
+        self._twin = describe(layer)
         (weights,) = layer.arrays.values()
         levels, scales = quantise_weights(weights.reshape(len(weights), -1), 8, "output")
         self._operation = "conv2d_int8" if isinstance(layer, Convolution) else "dense_int8"
@@ -44,6 +46,10 @@ class Int8(Layer):
             "input_scale": np.array([input_scale], weights.dtype),
         }
         self._call = None
+
+    @property
+    def arguments(self):
+        return {"layer": self._twin, "input_scale": float(self._stored["input_scale"][0])}
 
     @property
     def stored(self):

@@ -31,6 +31,15 @@ class Pruned(Wrapper):
         super().__init__(layer)
         self.keep()
 
+    @property
+    def stored(self):
+        self.apply()
+        return super().stored
+
+    def renew(self):
+        super().renew()
+        self.keep()
+
     def keep(self):
         """Let what is zero now stay zero."""
         self.kept = {name: a != 0 for name, a in self.arrays.items() if a.ndim > 1}

@@ -27,6 +27,10 @@ class Rounded(Wrapper):
         super().__init__(layer)
         self.input_scale = input_scale
 
+    @property
+    def arguments(self):
+        return super().arguments | {"input_scale": self.input_scale}
+
     def forward(self, inputs, generator=None):
         scale = inputs.dtype.type(self.input_scale)
         self._inside = abs(inputs) <= MOST[8] * scale

@@ -4,10 +4,7 @@ import copy
 import numbers
 from typing import NamedTuple
 
-import numpy as np
-
 from convgrad.kernels.layers import Convolution, Dense, Layer
-from convgrad.kernels.layers.files import encode
 from convgrad.kernels.layers.sequence import Composed
 from convgrad.kernels.models import Model
 from convgrad.kernels.validation import reject
@@ -38,12 +35,8 @@ def report(way, before, after):
     -------
     Report
     """
-    stored = before.layers.stored, after.layers.stored
-    return Report(way, *map(_count, stored), *(len(encode(arrays)) for arrays in stored))
-
-
-def _count(arrays):
-    return sum(int(np.count_nonzero(a)) if a.ndim > 1 else a.size for a in arrays.values())
+    pair = before, after
+    return Report(way, *(m.stored_parameters for m in pair), *(len(m.encode()) for m in pair))
 
 
 def chain(model, *ways):
@@ -105,6 +98,10 @@ class Wrapper(Layer):
         self.layer = layer
 
     @property
+    def arguments(self):
+        return {"layer": self.layer}
+
+    @property
     def stored(self):
         return self.layer.stored
 
@@ -130,16 +127,14 @@ def is_map(layer):
 
 def dense(input_shape, output_shape, weights):
     """A dense layer with these weights, shape (outputs, features)."""
-    layer = Dense(input_shape, output_shape, np.random.default_rng(0), weights.dtype)
+    layer = Dense(input_shape, output_shape, dtype=weights.dtype)
     layer.arrays["weights"][...] = weights
     return layer
 
 
 def convolution(input_shape, filters):
     """A convolution with these filters, shape (filters, channels, height, width)."""
-    generator = np.random.default_rng(0)
-    size = filters.shape[2:]
-    layer = Convolution(input_shape, len(filters), size, generator, dtype=filters.dtype)
+    layer = Convolution(input_shape, len(filters), filters.shape[2:], dtype=filters.dtype)
     layer.arrays["filters"][...] = filters
     return layer
 

@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 
 
-def encode(arrays):
+def encode(arrays, **texts):
     """Contents of a file.
 
     An array of rows is written as compressed rows where that is shorter: values that are not
@@ -16,6 +16,8 @@ def encode(arrays):
     Parameters
     ----------
     arrays : dict of str to ndarray
+    **texts : str
+        Go into the file's metadata.
 
     Returns
     -------
@@ -31,22 +33,32 @@ def encode(arrays):
             written |= {f"{name}.{part}": numbers for part, numbers in parts.items()}
         else:
             written[name] = np.ascontiguousarray(array)
-    return save(written, {"compressed": json.dumps(shapes)} if shapes else None)
+    if shapes:
+        texts["compressed"] = json.dumps(shapes)
+    return save(written, texts or None)
 
 
 def read(path):
-    """Arrays of a file by name, zeros included."""
+    """Read a file.
+
+    Returns
+    -------
+    dict of str to ndarray
+        By name, zeros included.
+    dict of str to str
+        Its texts.
+    """
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy") as file:
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        shapes = json.loads((file.metadata() or {}).get("compressed", "{}"))
-    for name, shape in shapes.items():
+        texts = file.metadata() or {}
+    for name, shape in json.loads(texts.pop("compressed", "{}")).items():
         values, columns, counts = (arrays.pop(f"{name}.{part}") for part in _PARTS)
         dense = np.zeros((shape[0], prod(shape[1:])), values.dtype)
         dense[np.repeat(np.arange(len(dense)), counts), columns] = values
         arrays[name] = dense.reshape(shape)
-    return arrays
+    return arrays, texts
 
 
 _PARTS = "values", "columns", "counts"
