@@ -3,6 +3,7 @@
 from convgrad.results import page
 from convgrad.results.against import against
 from convgrad.results.aims import aims
+from convgrad.results.learned import learned, with_models
 from convgrad.results.ledger import ledger
 from convgrad.results.plots import write_plots
 from convgrad.results.samples_text import NAME, samples_text
@@ -19,6 +20,9 @@ COUNTS = (
     "peak_bytes",
     "workspace_bytes",
     "break_even_calls",
+    "seeds",
+    "stored_parameters",
+    "file_bytes",
 )
 """Columns written as whole numbers."""
 
@@ -36,10 +40,11 @@ def write_report(run):
     Returns
     -------
     DataFrame
-        The cells, as `summary.cells` gives them.
+        The cells, as `summary.cells` gives them, with what their models have learned.
     """
     samples = run.samples()
     cells = summarise(samples, run.facts(), run.info)
+    cells = with_models(cells, learned(run.path))
     _write_csv(cells.astype(dict.fromkeys(COUNTS, "Int64")), run.path / "cells.csv")
     _write_csv(ledger(cells).astype({"break_even_calls": "Int64"}), run.path / "ledger.csv")
     held = aims(samples, cells, run.info)

@@ -49,6 +49,47 @@ STATUSES = (
 FAILURES = ("wrong", "crashed", "timed out", "out of memory")
 """Statuses of a kernel that was tried and did not deliver; the others were never tried."""
 
+MODELS = "predict"
+"""Operation whose kernels are trained models: they compute different things, and no time wins."""
+
+LEARNED_COLUMNS = (
+    "data",
+    "package",  # that the data come with
+    "version",
+    "sha256",
+    "model",
+    "family",
+    "base",  # the model that it was made from, or nothing
+    "compared_to",  # the model that `gain` is against, or nothing
+    "seed",
+    "accuracy",  # share of test examples
+    "validation_accuracy",
+    "parameters",  # numbers that were trained
+    "stored_parameters",  # numbers in the file that are not zero
+    "flops",  # of one example
+    "file_bytes",
+    "train_s",
+)
+"""Columns of `learned.csv`: a row a model and seed that it was trained from."""
+
+MODEL_COLUMNS = (
+    "model",
+    "base",
+    "compared_to",
+    "seeds",
+    "accuracy",  # mean over seeds, and its interval
+    "accuracy_low",
+    "accuracy_high",
+    "validation_accuracy",
+    "gain",  # accuracy less that of `compared_to`, paired by seed
+    "gain_low",
+    "gain_high",
+    "stored_parameters",
+    "file_bytes",
+    "train_s",
+)
+"""What cells of models have besides, and others leave empty."""
+
 VERDICTS = ("faster", "slower", "same", "unresolved")
 FLAGS = (
     "single-shot",
@@ -119,6 +160,7 @@ CELL_COLUMNS = (
     "lead_verdict",
     "flags",
     "identity",  # hash of kernel source, case, threads, libraries and machine
+    *MODEL_COLUMNS,
 )
 """Columns of `cells.csv` besides the sizes, which stand between the key and the rest."""
 
@@ -141,6 +183,9 @@ TEXT_COLUMNS = (
     "level",
     "bound_by",
     "identity",
+    "model",
+    "base",
+    "compared_to",
 )
 
 

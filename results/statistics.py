@@ -112,6 +112,28 @@ def published(values, processes, confidence=0.95):
     return Interval(float(min(np.exp(low), median)), float(max(np.exp(high), median)), coverage)
 
 
+def mean_interval(values, confidence=0.95):
+    """Student's interval of the mean of independent values.
+
+    Parameters
+    ----------
+    values : array_like of float
+    confidence : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    Interval
+        (nan, nan, 0) of fewer than two values: nothing is known of how they differ.
+    """
+    values = _finite(values)
+    if values.size < 2:
+        return Interval(np.nan, np.nan, 0.0)
+    half = -stdtrit(values.size - 1, (1 - confidence) / 2)
+    half *= values.std(ddof=1) / np.sqrt(values.size)
+    return Interval(float(values.mean() - half), float(values.mean() + half), confidence)
+
+
 def compare(log_ratios, processes, confidence=0.95):
     """Say how far a ratio is from 1, from logarithms of ratios within rounds.
 
@@ -192,12 +214,10 @@ def _wider(values, processes, confidence):
 
 def _t_interval(medians, confidence):
     """Student's interval of the mean; of one process it is empty, for nothing is known."""
-    count = len(medians)
-    if count < 2:
+    if len(medians) < 2:
         return Interval(medians[0], medians[0], 0.0)
-    tail = STOPPING * (1 - confidence) / 2
-    half = -stdtrit(count - 1, tail) * medians.std(ddof=1) / np.sqrt(count)
-    return Interval(medians.mean() - half, medians.mean() + half, confidence)
+    low, high, _ = mean_interval(medians, 1 - STOPPING * (1 - confidence))
+    return Interval(low, high, confidence)
 
 
 def _t_test(values):

@@ -12,6 +12,7 @@ from convgrad.results.schema import (
     CONTEST,
     EVIDENCE,
     KEY,
+    MODELS,
     TEXT_COLUMNS,
 )
 from convgrad.results.statistics import published as interval_of
@@ -105,8 +106,10 @@ def winners(cells):
     DataFrame
         `WINNER_COLUMNS`. Factors are those of paired rounds, or of the medians where no rounds
         could be paired. ``verdict`` is the winner's against the runner-up, "" without one, and
-        ``clear`` says that it is "faster".
+        ``clear`` says that it is "faster". Models win nothing by their time: they differ in what
+        they compute.
     """
+    cells = cells[cells.operation != MODELS]
     contests = {}
     for cell in _ranked(cells).to_dict("records"):
         contests.setdefault(tuple(cell[name] for name in CONTEST), []).append(cell)

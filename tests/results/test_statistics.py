@@ -9,6 +9,7 @@ from convgrad.results.statistics import (
     STOPPING,
     compare,
     holm,
+    mean_interval,
     median_interval,
     process_medians,
     published,
@@ -49,6 +50,18 @@ def test_few_samples_give_their_range_and_admit_the_coverage(count, coverage):
     interval = median_interval(values)
     assert interval == (values.min(), values.max(), pytest.approx(coverage))
     assert (interval.coverage >= 0.95) == (count >= ENOUGH)
+
+
+@pytest.mark.parametrize("count", [2, 5, 12])
+def test_the_interval_of_a_mean_covers_it_as_often_as_it_says(count):
+    generator = np.random.default_rng(count)
+    intervals = [mean_interval(generator.normal(3, 2, count)) for _ in range(3000)]
+    covered = np.mean([low <= 3 <= high for low, high, _ in intervals])
+    assert covered == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / 3000))
+
+
+def test_of_a_single_value_no_interval_is_known():
+    assert np.isnan(mean_interval([3.0])[:2]).all()
 
 
 def test_nothing_is_known_of_no_sample():

@@ -263,6 +263,11 @@ def test_who_runs_alone_wins_over_nobody():
     assert not won.clear
 
 
+def test_a_model_wins_nothing_by_its_time():
+    table = cells(samples(a=[1e-3] * 8, b=[2e-3] * 8), [fact("a"), fact("b")])
+    assert winners(table.assign(operation="predict")).empty
+
+
 def test_predictions_stay_apart_from_measurements():
     table = cells(samples(), [fact(status="skipped (budget)", predicted_s=12.0)])
     assert row(table).predicted_s == 12
