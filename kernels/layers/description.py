@@ -1,5 +1,7 @@
 """Layers, losses and models as data: their kind, and the arguments to build them again."""
 
+import numpy as np
+
 _KINDS = {}
 
 
@@ -47,4 +49,14 @@ def build(description):
     if isinstance(description, dict):
         arguments = {name: build(one) for name, one in description.items() if name != "kind"}
         return _KINDS[description["kind"]](**arguments)
+    return description
+
+
+def with_dtype(description, dtype):
+    """The same description with another dtype of all floats."""
+    if isinstance(description, list):
+        return [with_dtype(one, dtype) for one in description]
+    if isinstance(description, dict):
+        changed = {name: with_dtype(one, dtype) for name, one in description.items()}
+        return changed | ({"dtype": str(np.dtype(dtype))} if "dtype" in changed else {})
     return description
