@@ -8,6 +8,9 @@ from convgrad.kernels import datasets
 from convgrad.kernels.models.predict import Predict
 from convgrad.suites.measure.block import Block
 
+SEEDS = {"smoke": 2, "laptop": 5, "thorough": 10}
+"""Trainings of each recipe, by preset."""
+
 
 @dataclass(frozen=True)
 class Study:
