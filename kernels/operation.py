@@ -108,6 +108,16 @@ class Operation(ABC):
         sides += [value for value in options.values() if type(value) is int]
         return f"{arrays[0].ndim}-D", tuple(math.log2(max(side, 1)) for side in sides)
 
+    def pattern(self, weights):
+        """Say what the time of a call depends on besides `traits`' shapes and options; hashable.
+
+        Parameters
+        ----------
+        weights : ndarray
+            The last array of a call.
+        """
+        return
+
     outline_options = {}
     """Options of `outline` that spare `bind` a look at the data."""
 

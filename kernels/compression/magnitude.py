@@ -32,9 +32,9 @@ class Pruned(Wrapper):
         self.keep()
 
     @property
-    def stored(self):
+    def inside(self):
         self.apply()
-        return super().stored
+        return self.layer
 
     def renew(self):
         super().renew()
@@ -48,10 +48,6 @@ class Pruned(Wrapper):
         """Set to zero what has to be."""
         for name, kept in self.kept.items():
             self.arrays[name] *= kept
-
-    def forward(self, inputs, generator=None):
-        self.apply()
-        return super().forward(inputs, generator)
 
     def backward(self, output_gradient, to_inputs=True):
         back = super().backward(output_gradient, to_inputs)

@@ -42,6 +42,18 @@ def report(way, before, after):
 def chain(model, *ways):
     """Apply some ways, each to what the one before has left.
 
+    What is pruned and rounded still learns, and so it can have a teacher before it is quantised
+    for good: fewer weights, then fewer bits (Han, Mao and Dally, 2016), and the teacher makes up
+    for both (Polino, Pascanu and Alistarh, 2018). With ``training(model)`` as of `distil`::
+
+        chain(
+            model,
+            lambda model: prune(model, 0.9),
+            lambda model: round_to_levels(model, held_out),
+            lambda student: distil(model, student, training, part, epochs=20),
+            lambda model: quantise(model, held_out),
+        )
+
     Parameters
     ----------
     model : Model
@@ -102,14 +114,19 @@ class Wrapper(Layer):
         return {"layer": self.layer}
 
     @property
+    def inside(self):
+        """The layer as it is to be used."""
+        return self.layer
+
+    @property
     def stored(self):
-        return self.layer.stored
+        return self.inside.stored
 
     def renew(self):
         self.layer.renew()
 
     def forward(self, inputs, generator=None):
-        return self.layer.forward(inputs, generator)
+        return self.inside.forward(inputs, generator)
 
     def backward(self, output_gradient, to_inputs=True):
         return self.layer.backward(output_gradient, to_inputs)
@@ -117,7 +134,7 @@ class Wrapper(Layer):
 
 def unwrapped(layer):
     """The leaf inside all wrappers."""
-    return unwrapped(layer.layer) if isinstance(layer, Wrapper) else layer
+    return unwrapped(layer.inside) if isinstance(layer, Wrapper) else layer
 
 
 def is_map(layer):

@@ -27,7 +27,7 @@ def encode(arrays, **texts):
 
     written, shapes = {}, {}
     for name, array in arrays.items():
-        parts = _compress(array) if array.ndim > 1 else None
+        parts = compress(array) if array.ndim > 1 else None
         if parts and sum(part.nbytes for part in parts.values()) < array.nbytes:
             shapes[name] = array.shape
             written |= {f"{name}.{part}": numbers for part, numbers in parts.items()}
@@ -54,19 +54,26 @@ def read(path):
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         texts = file.metadata() or {}
     for name, shape in json.loads(texts.pop("compressed", "{}")).items():
-        values, columns, counts = (arrays.pop(f"{name}.{part}") for part in _PARTS)
-        dense = np.zeros((shape[0], prod(shape[1:])), values.dtype)
-        dense[np.repeat(np.arange(len(dense)), counts), columns] = values
-        arrays[name] = dense.reshape(shape)
+        arrays[name] = spread({part: arrays.pop(f"{name}.{part}") for part in PARTS}, shape)
     return arrays, texts
 
 
-_PARTS = "values", "columns", "counts"
+PARTS = "values", "columns", "counts"
+"""Of compressed rows: what is not zero, where it is, and how much of it a row has."""
 
 
-def _compress(array):
+def compress(array):
+    """Compressed rows of an array, as a dict of `PARTS`."""
     flat = array.reshape(len(array), -1)
     rows, columns = np.nonzero(flat)
     width = np.min_scalar_type(flat.shape[1])
     counts = np.bincount(rows, minlength=len(flat))
-    return dict(zip(_PARTS, (flat[rows, columns], columns.astype(width), counts.astype(width))))
+    return dict(zip(PARTS, (flat[rows, columns], columns.astype(width), counts.astype(width))))
+
+
+def spread(parts, shape):
+    """Make an array of its compressed rows, with its zeros."""
+    values, columns, counts = (parts[part] for part in PARTS)
+    array = np.zeros((shape[0], prod(shape[1:])), values.dtype)
+    array[np.repeat(np.arange(len(array)), counts), columns] = values
+    return array.reshape(shape)

@@ -1,6 +1,7 @@
 """A model: layers, a loss, and all parameters in one vector."""
 
 import json
+from functools import cached_property
 
 import numpy as np
 
@@ -33,17 +34,19 @@ class Model(Described):
     def __init__(self, layers, loss, *, l2=0.0, l1=0.0):
         self.layers, self.loss = layers, loss
         self.l2, self.l1 = number("l2", l2), number("l1", l1)
-        arrays = layers.arrays
-        dtype = next(iter(arrays.values())).dtype
+        dtype = next(iter(layers.arrays.values())).dtype
         self.values, self.gradient = np.empty((2, layers.parameters), dtype)
         layers.keep_in(self.values, self.gradient)
-        self._penalised = np.concatenate(
-            [np.full(a.size, not name.endswith("bias"), dtype) for name, a in arrays.items()]
-        )
 
     @property
     def arguments(self):
         return {"layers": self.layers, "loss": self.loss, "l2": self.l2, "l1": self.l1}
+
+    @cached_property
+    def _penalised(self):
+        """1 for each parameter that has a penalty, and 0 for the others."""
+        arrays, dtype = self.layers.arrays.items(), self.values.dtype
+        return np.concatenate([np.full(a.size, not n.endswith("bias"), dtype) for n, a in arrays])
 
     @property
     def parameters(self):

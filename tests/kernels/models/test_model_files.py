@@ -12,13 +12,13 @@ from convgrad.kernels import models
 from convgrad.kernels.compression import (
     Distillation,
     Pruned,
-    Rounded,
+    compact,
     factorise,
     prune,
     quantise,
     remove_filters,
+    round_to_levels,
 )
-from convgrad.kernels.compression.rebuild import is_map, is_whole, unwrapped, with_layers
 from convgrad.kernels.datasets import Part
 from convgrad.kernels.layers import (
     Bias,
@@ -57,18 +57,13 @@ ARCHITECTURES = {
 }
 
 
-def rounded(model):
-    def change(leaf):
-        return Rounded(leaf, 0.1) if is_map(leaf) and is_whole(unwrapped(leaf)) else leaf
-
-    return with_layers(model, change), None
-
-
 WAYS = {
     "pruned": lambda model: prune(model, 0.8),
-    "rounded": rounded,
+    "rounded": lambda model: round_to_levels(model, inputs(8)),
     "low rank": lambda model: factorise(model, 0.3),
     "bytes": lambda model: quantise(model, inputs(8)),
+    "halves": lambda model: quantise(model, inputs(8), bits=4),
+    "sparse": compact,
     "fewer filters": lambda model: remove_filters(model, 0.4),
 }
 
