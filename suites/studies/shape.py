@@ -30,6 +30,6 @@ def _recipes(data, training):
 
 RECIPES = {
     "smoke": _recipes("digits", Schedule(4, step=0.005, batch=32)),
-    "laptop": _recipes("mnist", Schedule(10, step=0.002)),
-    "thorough": _recipes("mnist", Schedule(20, step=0.002)),
+    "laptop": _recipes("mnist", Schedule(8, step=0.003)),
+    "thorough": _recipes("mnist", Schedule(30, step=0.002)),
 }
