@@ -35,9 +35,9 @@ def _network(data, plan, stages, widths):
 
 
 def joined(data, plan, stages):
-    """Recipe of a linear model beside convolutions."""
-    network = Joined(stages)
-    return Recipe(str(network), data, "joined", network, plan.convolution)
+    """Recipe of a linear model beside convolutions, compared to these alone."""
+    network, alone = Joined(stages), str(Network(stages))
+    return Recipe(str(network), data, "joined", network, plan.convolution, compared_to=alone)
 
 
 def trained_well(data, plan, stages, widths):

@@ -65,7 +65,7 @@ RECIPES = {
         stages=[(4,), (8,)],
         both=(4,),
         mlp=(16,),
-        cnn=((8,), (16,)),
+        cnn=((8,), (32,)),
         students=[(4,)],
         strengths=dict.fromkeys(("zeros", "gradual", "filters", "ranks", "chained"), (0.5,)),
     ),

@@ -19,11 +19,16 @@ MAPS = (
     ("depthwise separable", "separable", maps.separable),
 )
 """Name, family, and what makes it."""
+_EVERY = "dense"
+"""The one that all are compared to: it could learn to be any of the others."""
 
 
 def _recipes(data, training):
     return tuple(
-        Recipe(name, data, family, maps.MapBetween(_BEFORE, _AFTER, make), training)
+        Recipe(
+            *(name, data, family, maps.MapBetween(_BEFORE, _AFTER, make), training),
+            compared_to="" if name == _EVERY else _EVERY,
+        )
         for name, family, make in MAPS
     )
 
