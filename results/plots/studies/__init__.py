@@ -27,6 +27,10 @@ STUDIES = {
     ),
 }
 """What draws each study, its title, and how to read it; others are drawn like pareto."""
+_GAINS = (
+    "What changes accuracy, and what does not",
+    "Filled: the interval excludes 0. Models are paired by the seeds of their training.",
+)
 _TOGETHER = ("budget",)
 """Studies that have all data in one figure."""
 
@@ -64,11 +68,10 @@ def of_models(cells, info, folder):
             whole = f"{title}: {names.TASKS.get(data, data)}" if data else title
             text = caption(part, info, *seen, marks=_marks(part))
             pictures.append(draw(part, Picture(name, whole, reading, text), folder))
-    once = view.drop_duplicates("kernel")
-    text = caption(once.assign(resolution=np.nan), info, *seen, marks=_marks(once))
-    reading = "Filled: the interval excludes 0. Models are paired by the seeds of their training."
-    picture = Picture("gains", "What changes accuracy, and what does not", reading, text)
-    pictures.append(gains.draw(once, picture, folder))
+    for data, own in view.drop_duplicates("kernel").groupby("data", sort=False):
+        text = caption(own.assign(resolution=np.nan), info, *seen, marks=_marks(own))
+        title = f"{_GAINS[0]}: {names.TASKS.get(data, data)}"
+        pictures.append(gains.draw(own, Picture(f"gains-{data}", title, _GAINS[1], text), folder))
     return [picture for picture in pictures if picture]
 
 

@@ -10,7 +10,7 @@ ROW = 0.22
 _PLOT_WIDTH = 3.6
 _LINEAR = 2
 """Points up to which the scale is linear: few models lose more, but some lose nearly all."""
-_TICKS = 1, 2, 5, 10, 20, 50
+_TICKS = 1, 2, 5, 20, 50
 
 
 def draw(cells, picture, folder):
@@ -18,9 +18,7 @@ def draw(cells, picture, folder):
     cells = cells[cells.gain.notna()]
     if cells.empty:
         return None
-    cells = cells.sort_values(["data", "family", "gain"], ascending=[True, True, False])
-    several = cells.data.nunique() > 1
-    names = [f"{row.data}: {row.model}" if several else row.model for row in cells.itertuples()]
+    cells = cells.sort_values(["family", "gain"], ascending=[True, False])
     texts = [_text(row) for row in cells.itertuples()]
     others = [f"against {name}" for name in cells.compared_to]
     middle = 0.3 + width_inches(texts, style.SMALL)
@@ -28,13 +26,13 @@ def draw(cells, picture, folder):
         1,
         right=middle + width_inches(others, style.SMALL),
         plot_height=ROW * len(cells) + 0.1,
-        left=0.35 + width_inches(names, style.SMALL),
+        left=0.35 + width_inches(cells.model, style.SMALL),
         plot_width=_PLOT_WIDTH,
         top=0.4,
     )
     axes = grid.add()
     axes.set_ylim(len(cells) - 0.4, -0.6)
-    axes.set_yticks(range(len(cells)), names)
+    axes.set_yticks(range(len(cells)), cells.model)
     axes.tick_params(length=0, axis="y")
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x", color=style.GRID, linewidth=0.6)
@@ -69,7 +67,7 @@ def draw(cells, picture, folder):
         axes.text(1 + 0.12 / _PLOT_WIDTH, place, text, **looks)
         axes.text(1 + middle / _PLOT_WIDTH, place, other, color=style.MUTED, **looks)
     axes.margins(x=0.06)
-    kept = ["data", "model", "compared_to", "family", "seeds", "gain", "gain_low", "gain_high"]
+    kept = ["model", "compared_to", "family", "seeds", "gain", "gain_low", "gain_high"]
     return grid.finish(picture, cells[kept], folder)
 
 
