@@ -18,8 +18,10 @@ from convgrad.kernels import registry, vector
 from convgrad.kernels.operation import Arguments
 from convgrad.kernels.timetable import PREPARED, SHIPPED, Timetable, place
 
-ALGORITHMS = ("direct", "fft")
+ALGORITHMS = ("direct", "int8", "fft")
 """Those that may always be chosen: of the others, those that state how exact they are."""
+_SUMS = ("direct", "int8")
+"""Those of them that sum as the definition does, in floats or in integers."""
 _EXACT_ENOUGH = 1e-4
 """Where their error, relative to the largest output, stays below this."""
 _REMEMBERED = 4096
@@ -117,7 +119,7 @@ def why_never(kernel, threads):
 
 def why_not_exact(kernel, arguments, exact):
     """Say why a kernel is not exact enough for some arguments; None if it is."""
-    if exact and kernel.algorithm != "direct":
+    if exact and kernel.algorithm not in _SUMS:
         return f"its algorithm, {kernel.algorithm}, is not direct"
     if kernel.error:
         error = kernel.error(*arguments.arrays, **arguments.options)
@@ -215,7 +217,8 @@ def _without_times(operation_name, arguments, threads, exact):
 def _discrete(definition):
     """Getter of the options that a choice depends on: all but the numbers of a fit."""
     options = definition.outline("float32", **definition.named_cases["tiny"]).options
-    return itemgetter(*(name for name, value in options.items() if type(value) in _DISCRETE))
+    names = [name for name, value in options.items() if type(value) in _DISCRETE]
+    return itemgetter(*names) if names else lambda options: ()
 
 
 def _compute(kernel, arrays, options, out):
@@ -230,13 +233,14 @@ def _compute(kernel, arrays, options, out):
 def make(operation_name, table):
     """Make the ``auto`` of one operation, choosing by one table."""
     chosen, get_num_threads = {}, numba.get_num_threads
-    discrete = _discrete(registry.operation(operation_name))
+    definition = registry.operation(operation_name)
+    discrete = _discrete(definition)
 
-    def choose(arrays, options, exact=False, prepared=False):
+    def choose(arrays, options, pattern, exact=False, prepared=False):
         first, second = arrays
         key = (
             *(first.shape, second.shape, first.itemsize),
-            *(get_num_threads(), discrete(options), exact, prepared),
+            *(get_num_threads(), discrete(options), pattern, exact, prepared),
         )
         kernel = chosen.get(key)
         if kernel is None:
@@ -248,14 +252,15 @@ def make(operation_name, table):
         return kernel
 
     def auto(*arrays, out=None, exact=False, **options):
-        return _compute(choose(arrays, options, exact), arrays, options, out)
+        kernel = choose(arrays, options, definition.pattern(arrays[1]), exact)
+        return _compute(kernel, arrays, options, out)
 
     def keep(weights, *, exact=False, **options):
-        forms = {}
+        forms, pattern = {}, definition.pattern(weights)
 
         def call(array, out=None):
             arrays = array, weights
-            kernel = choose(arrays, options, exact, prepared=True)
+            kernel = choose(arrays, options, pattern, exact, prepared=True)
             if kernel.prepares is None:
                 return _compute(kernel, arrays, options, out)
             if kernel not in forms:
@@ -265,7 +270,7 @@ def make(operation_name, table):
         return call
 
     def workspace(*arrays, **options):
-        kernel = choose(arrays, options)
+        kernel = choose(arrays, options, definition.pattern(arrays[1]))
         if not kernel.workspace:
             return 0
         return kernel.workspace(*arrays, **options)
@@ -275,7 +280,7 @@ def make(operation_name, table):
         for kernel in candidates(operation_name, threads=1)
         if kernel.name in table.kernels(operation_name)
     ]
-    algorithms = {kernel.algorithm for kernel in known} - {"direct"}
+    algorithms = {kernel.algorithm for kernel in known} - set(_SUMS)
     auto.__doc__ = (
         "Whichever of the other kernels is predicted to be the fastest, by measured times.\n\n"
         "`convgrad.kernels.explain` says which, and why. "
@@ -286,7 +291,8 @@ def make(operation_name, table):
             else "All of them sum directly, with the error bound of the definition."
         )
     )
-    algorithm = "any" if algorithms - {"fft"} else max(algorithms, default="direct")
+    sums = max((kernel.algorithm for kernel in known), default="direct")
+    algorithm = "any" if algorithms - {"fft"} else max(algorithms, default=sums)
     return auto, {
         "algorithm": algorithm,
         "workspace": workspace,

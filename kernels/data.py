@@ -1,5 +1,6 @@
 """Real inputs: arrays that ship inside packages, read from their files and never downloaded."""
 
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -141,6 +142,16 @@ def _blurred_photograph(signal_shape, _, *, taps, **__):
     return image, observed(image, gaussian(taps))
 
 
+def _held_out(name, inputs_shape, scale_shape):
+    """First test examples of a dataset, and outputs as they are."""
+    from convgrad.kernels import datasets
+
+    inputs = datasets.load(name).test.inputs[: inputs_shape[0]]
+    if inputs.shape != inputs_shape:
+        raise ValueError(f"shape: got {inputs_shape}, expected {inputs.shape}, that of {name}")
+    return inputs, np.ones(scale_shape)
+
+
 def _smoothed_membrane(signal_shape, _, *, taps, **__):
     voltage = membrane(signal_shape)
     return voltage, observed(voltage, gaussian(taps))
@@ -157,4 +168,8 @@ _LOADERS = {
     ("fit_linear", "diabetes"): diabetes,
     ("fit_filter", "photograph-blur"): _blurred_photograph,
     ("fit_filter", "membrane-smooth"): _smoothed_membrane,
+    **{
+        ("predict", name): partial(_held_out, name)
+        for name in ("digits", "mnist", "vowels", "languages")
+    },
 }

@@ -70,6 +70,10 @@ class Operation(ABC):
         wide = higher_precision(arrays[0].dtype)
         return self.definition(*(array.astype(wide) for array in arrays), **options)
 
+    def references(self, algorithms, *arrays, **options):
+        """Reference by algorithm of the kernels; the same for all, unless these are models."""
+        return dict.fromkeys(algorithms, self.reference(*arrays, **options))
+
     def magnitude(self, *arrays, **options):
         """Compute the result for absolute values, in float64: what rounding errors scale with."""
         return self.definition(*(np.abs(array).astype(np.float64) for array in arrays), **options)
@@ -103,6 +107,16 @@ class Operation(ABC):
         sides = [side for array in arrays for side in array.shape]
         sides += [value for value in options.values() if type(value) is int]
         return f"{arrays[0].ndim}-D", tuple(math.log2(max(side, 1)) for side in sides)
+
+    def pattern(self, weights):
+        """Say what the time of a call depends on besides `traits`' shapes and options; hashable.
+
+        Parameters
+        ----------
+        weights : ndarray
+            The last array of a call.
+        """
+        return
 
     outline_options = {}
     """Options of `outline` that spare `bind` a look at the data."""

@@ -52,6 +52,10 @@ class Kernel:
         is off where errors are the largest, relative to the largest output.
     switches : tuple of str
         Arguments of its own, True or False, that it takes besides those of the operation.
+    cost : callable or None
+        ``cost(**sizes)`` is its own `Cost`, where kernels of an operation compute different things.
+    afresh : callable or None
+        Makes ``function`` anew, for kernels that keep between calls what counts as their memory.
     """
 
     name: str
@@ -66,6 +70,8 @@ class Kernel:
     prepares: object = field(default=None, repr=False)
     error: object = field(default=None, repr=False)
     switches: tuple = ()
+    cost: object = field(default=None, repr=False)
+    afresh: object = field(default=None, repr=False)
 
     def __post_init__(self):
         object.__setattr__(self, "__doc__", self.function.__doc__)
@@ -104,6 +110,10 @@ class Kernel:
         shape = operation(self.operation).output_shape(*arguments.arrays, **arguments.options)
         temporary = self.workspace(*arguments.arrays, **arguments.options) if self.workspace else 0
         return int(np.prod(shape)) * arguments.dtype.itemsize + int(temporary)
+
+    def cost_at(self, case):
+        """`Cost` of a case: the operation's, unless this kernel computes something of its own."""
+        return self.cost(**dict(case.sizes)) if self.cost else case.cost
 
     def __call__(self, *args, out=None, **kwargs):
         """Compute the operation.
@@ -271,14 +281,18 @@ def kernel(
             error=error,
             switches=tuple(switches),
         )
-        known = _kernels.setdefault(operation, {})
-        taken = known.get(made.name)
+        taken = _kernels.get(operation, {}).get(made.name)
         if taken and _origin(taken.function) != _origin(function):
             reject("name", repr(made.name), f"a name not taken by {taken.function.__module__}")
-        known[made.name] = made
-        return made
+        return add(made)
 
     return register
+
+
+def add(made):
+    """Register a `Kernel` that was not made of a function by `kernel`, and return it."""
+    _kernels.setdefault(made.operation, {})[made.name] = made
+    return made
 
 
 @functools.cache
@@ -320,9 +334,9 @@ def discover():
 
 
 def operations():
-    """Return the names of all operations."""
+    """Return the names of all operations that have kernels."""
     discover()
-    return list(_operations)
+    return [name for name in _operations if _kernels.get(name)]
 
 
 def operation(name):

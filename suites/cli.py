@@ -110,7 +110,7 @@ def run(
         _fail("no kernel and case fit these options; see `convgrad list`")
     for error in display.errors:
         typer.echo(f"convgrad: {error}", err=True)
-    if display.run:
+    if display.run and display.run.facts():
         print_outcome(console, display.run)
     if status == pytest.ExitCode.INTERRUPTED:
         again = f"; go on with: convgrad run --resume {display.run.path}" if display.run else ""
@@ -231,6 +231,60 @@ def tune(
     print_regret(console, rows)
     for table in dict.fromkeys(auto.table_of(name).source for name in names):
         typer.echo(f"by {table}")
+
+
+@app.command()
+def choose(
+    data: Annotated[str, typer.Option(help="mnist, digits, vowels or languages.")] = "mnist",
+    max_ms: Annotated[
+        float | None, typer.Option(help="Milliseconds that one example may take.")
+    ] = None,
+    max_kb: Annotated[float | None, typer.Option(help="Kilobytes of the file.")] = None,
+    max_parameters: Annotated[
+        int | None, typer.Option(help="Numbers that are stored and not zero.")
+    ] = None,
+    run_: Annotated[
+        Path | None,
+        typer.Option("--run", help="Run to choose from; the newest with such models."),
+    ] = None,
+    preset: Annotated[
+        Preset, typer.Option(help="How far to look, where there is no run yet.")
+    ] = Preset.laptop,
+    out: Annotated[Path | None, typer.Option(help="File that takes the model.")] = None,
+):
+    """Find the best model within limits, and save it.
+
+    The best on validation data of all models that a run has trained and timed on this machine;
+    where there is no such run yet, the models are trained and timed first.
+    """
+    import numpy as np
+
+    from convgrad.suites import choose as choosing
+    from convgrad.suites.choose_display import print_choice
+
+    given = {"--max-ms": max_ms, "--max-kb": max_kb, "--max-parameters": max_parameters}
+    for name, limit in given.items():
+        if limit is not None and not limit > 0:
+            _fail(f"{name}: got {limit:g}, expected a limit above 0")
+    most = [np.inf if limit is None else limit for limit in given.values()]
+    limits = {"seconds": most[0] / 1e3, "file_bytes": 1e3 * most[1], "parameters": most[2]}
+    labels = choosing.labels(data, preset.value)
+    if not labels:
+        _fail(f"--data: got {data}, expected one of {', '.join(choosing.data_names())}")
+    if run_ is None and choosing.newest_run(data) is None:
+        run(preset=preset, suite=["budget"], kernel=labels)
+    if run_ is None:
+        found = choosing.newest_run(data)
+    else:
+        found = _open(run_), choosing.models_of(_open(run_), data)
+    if found is None or found[1].empty:
+        _fail(f"--run: got {run_ or choosing.RUNS}, expected a run with models of {data}")
+    try:
+        best = choosing.choose(found[1], **limits)
+        path = choosing.keep(found[0], best.iloc[0], out)
+    except (OSError, choosing.NothingKeeps) as error:
+        _fail(str(error))
+    print_choice(console, best, found[0].path, path)
 
 
 @app.command()

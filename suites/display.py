@@ -9,9 +9,11 @@ from rich.table import Table
 
 from convgrad.results.against import against
 from convgrad.results.aims import ROOF, aims
+from convgrad.results.learned import learned, with_models
 from convgrad.results.schema import FAILURES
 from convgrad.results.summary import cells as summarise
 from convgrad.results.summary import winners
+from convgrad.suites.models_display import print_models
 
 
 class Display:
@@ -75,10 +77,12 @@ class Display:
         text : str
         done, total : int
             Cells.
-        budget_s : float
-            Seconds until the run's time is up.
+        budget_s : float or None
+            Seconds until the run's time is up; None before it is measured against time.
         """
-        left = _time_left(time.monotonic() - self.begin, done, total, budget_s)
+        left = ""
+        if budget_s is not None:
+            left = _time_left(time.monotonic() - self.begin, done, total, budget_s)
         if self.console.is_terminal:
             self.progress.update(
                 self.task, description=text, completed=done, total=total, left=left
@@ -86,7 +90,7 @@ class Display:
         elif text.split(": ")[0] != self.last:
             self.last = text.split(": ")[0]
             self.console.print(
-                f"{done}/{total} cells, {left}: {text}",
+                ", ".join([f"{done}/{total} cells", *[left] * bool(left)]) + f": {text}",
                 markup=False,
                 highlight=False,
                 soft_wrap=True,
@@ -96,6 +100,7 @@ class Display:
 def print_outcome(console, run):
     """Print who won where, what failed, and where to read on."""
     cells = summarise(run.samples(), run.facts(), run.info)
+    cells = with_models(cells, learned(run.path))
     table = Table(title="Fastest kernel of each case", title_justify="left")
     for column in ("case", "threads", "winner", "time", "x next", "x baseline"):
         text = column in ("case", "winner")
@@ -124,6 +129,7 @@ def print_outcome(console, run):
         )
     if table.row_count:
         console.print(table)
+    print_models(console, cells)
     _print_versions(console, run, cells)
     _print_aims(console, run, cells)
     for row in cells[cells.status.isin(FAILURES)].itertuples():

@@ -14,6 +14,8 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from convgrad.kernels.data import Missing
+from convgrad.kernels.models import served
 from convgrad.results.report import write_report
 from convgrad.results.schema import AGAINST, CALLS, SAMPLE_COLUMNS
 from convgrad.results.store import CannotWrite, Run
@@ -25,6 +27,8 @@ from convgrad.suites.measure.identity import Identities
 from convgrad.suites.measure.settings import PRESETS
 from convgrad.suites.options import SELECTIONS
 from convgrad.suites.recording import key_of, new_folder, recall, reopen, seconds_by_cell
+from convgrad.suites.studies.study import Study
+from convgrad.suites.studies.training import Training
 from convgrad.suites.suite import ON_REQUEST, suite_name
 from convgrad.suites.workers.crew import Crew
 from convgrad.suites.workers.process import Lost
@@ -35,6 +39,10 @@ MACHINE = SimpleNamespace(
     steal_ticks=facts.steal_ticks,
     last_level_cache_bytes=facts.last_level_cache_bytes,
 )
+
+
+_TRAINING_S = 600
+"""A model that takes longer to train is given up."""
 
 
 class Session:
@@ -55,6 +63,7 @@ class Session:
         self.blocks, self.cells, self.suite_of, self.deadlines = {}, {}, {}, {}
         self.engine = self.run = self.folder = self.crew = self.scratch = None
         self.taken_out, self.given_up, self.aims = {}, False, []
+        self.studies, self.models = {}, None
         if not (self.checking or option("collectonly") or option("benchmark_skip")):
             self.folder = Path(option("resume") or option("out") or new_folder())
 
@@ -65,17 +74,22 @@ class Session:
             return []
         if facts_of := getattr(suite, "facts", None):
             self.aims += facts_of(option("preset"), option("seed"))
-        blocks = suite.blocks(
-            option("preset"),
-            seed=option("seed"),
-            cores=environment.usable_cores(),
-            dtypes=option("dtype"),
-            threads=[int(n) for n in option("threads")],
-            caches=option("cache"),
-            calls=option("call"),
-            small_bytes=facts.last_level_cache_bytes(),
-            kernel_filter=self._wants,
-        )
+        if isinstance(suite, Study):
+            self.studies[suite.name] = f"convgrad.suites.{path.stem}", suite
+        try:
+            blocks = suite.blocks(
+                option("preset"),
+                seed=option("seed"),
+                cores=environment.usable_cores(),
+                dtypes=option("dtype"),
+                threads=[int(n) for n in option("threads")],
+                caches=option("cache"),
+                calls=option("call"),
+                small_bytes=facts.last_level_cache_bytes(),
+                kernel_filter=self._wants,
+            )
+        except Missing as missing:
+            raise pytest.UsageError(str(missing)) from None
         if option("operation"):
             blocks = [b for b in blocks if b.case.operation in option("operation")]
         if option("against"):
@@ -132,7 +146,9 @@ class Session:
         if other:
             against.unpack(option("against"), other)
         identities = Identities(other)
-        first_process = self._open_run(identities)
+        self._open_run()
+        self._train()
+        first_process = self._recall(identities)
         self.crew = Crew(self._environment, option("import"), other, self.settings.hang_s)
         self.engine = Engine(
             self.settings,
@@ -157,18 +173,17 @@ class Session:
         fair, self.taken_out = environment.fair_environment(
             os.environ, threads, keep=self.config.getoption("keep_environment")
         )
-        return fair | {"NUMBA_CACHE_DIR": str(self.scratch / "numba")}
+        own = {"NUMBA_CACHE_DIR": str(self.scratch / "numba")}
+        return fair | own | ({served.VARIABLE: str(self.models)} if self.models else {})
 
-    def _open_run(self, identities):
-        """Open the run folder; returns the number of the first process in it from now on."""
+    def _open_run(self):
+        """Open the run folder, if there is to be one."""
         if self.folder is None:
-            return 0
+            return
         option = self.config.getoption
         if option("resume"):
             self.run = reopen(self.folder)
-            self.cells, first_process = recall(self.run, self.blocks.values(), identities)
-            self.run.update(state="running")
-            return first_process
+            return
         start = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         self.run = Run.create(
             self.folder,
@@ -177,7 +192,36 @@ class Session:
             start=start,
             **({"aims": self.aims} if self.aims else {}),
         )
-        return 0
+
+    def _train(self):
+        """Have the models of studies trained: from now on they are kernels like others."""
+        labels = collections.defaultdict(set)
+        for block in self.blocks:
+            if block.case.operation == Study.operation:
+                labels[dict(block.case.sizes)["study"]] |= set(block.kernels)
+        if not labels:
+            return
+        folder = self.folder or self.scratch
+        training = Training(folder, self.config.getoption("preset"), self.report)
+        for study, names in labels.items():
+            training.add(*self.studies[study], names)
+        crew, start = Crew(self._environment, hang_s=_TRAINING_S), time.monotonic()
+        try:
+            self.models = training.run(crew, environment.usable_cores())
+        finally:
+            crew.close()
+        served.serve(self.models)
+        spent = time.monotonic() - start
+        left = max(self.settings.budget_s - spent, self.settings.budget_s / 4)
+        self.settings = dataclasses.replace(self.settings, budget_s=left)
+
+    def _recall(self, identities):
+        """Take over what a resumed run knows; returns the number of the first process from now."""
+        if not self.config.getoption("resume"):
+            return 0
+        self.cells, first_process = recall(self.run, self.blocks.values(), identities)
+        self.run.update(state="running")
+        return first_process
 
     def _options(self):
         """What was asked for, in the words of the `convgrad run` that does the same."""
@@ -209,7 +253,8 @@ class Session:
         """Pass a line of text on to whoever shows progress."""
         if display := self.config.pluginmanager.get_plugin("convgrad-display"):
             total = sum(len(block.kernels) for block in self.blocks.values())
-            display.show(text, len(self.cells), total, self.engine.deadline - time.monotonic())
+            left = self.engine.deadline - time.monotonic() if self.engine else None
+            display.show(text, len(self.cells), total, left)
 
     def measured(self, item):
         """Facts and samples of a test's cell, measuring its block if nobody has.
@@ -269,6 +314,8 @@ class Session:
             with self._giving_up(session):
                 if self.engine and self.run and not self.given_up:
                     self._finish(whole)
+                elif self.run and not self.given_up:
+                    self._stop_early()
             with self._giving_up(session):  # pytest-benchmark writes its JSON
                 yield
         finally:
@@ -309,6 +356,12 @@ class Session:
         start = time.monotonic()
         write_report(self.run)
         self.run.update(report_s=time.monotonic() - start)
+        if display := self.config.pluginmanager.get_plugin("convgrad-display"):
+            display.finished(self.run)
+
+    def _stop_early(self):
+        """Leave what there is before anything was measured: models that were trained."""
+        self.run.update(state="interrupted", end=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
         if display := self.config.pluginmanager.get_plugin("convgrad-display"):
             display.finished(self.run)
 

@@ -279,6 +279,8 @@ def tune(operations, seconds, progress, random):
                     done += 1
                     if time.monotonic() - begin - stopwatch.waited > due:
                         break
+                if len(candidates) == 1:
+                    break  # There is nothing to choose: a few sizes make it known.
     timings = {}
     for stratum in {id(turn.stratum): turn.stratum for turn in own}.values():
         if stratum.points:

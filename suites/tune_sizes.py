@@ -50,9 +50,10 @@ def _fit_filter(random, kind):
     return {"signal": signal, "taps": taps, "iterations": _octaves(random, 0, 3)}
 
 
-def _layer(operation, random, kind):
+def _bounded(draw, operation, random, kind):
+    """Draw until a call takes no longer than one wants to wait."""
     while True:
-        sizes = _any_layer(random, kind)
+        sizes = draw(random, kind)
         if Case.of(operation, DTYPES[0], **sizes).flops < _LAYER_FLOPS:
             return sizes
 
@@ -84,18 +85,61 @@ def _any_layer(random, kind):
     }
 
 
+def _dense(random, kind):
+    return {
+        **{"batch": _octaves(random, 0, 8), "features": _octaves(random, 3, 11)},
+        "outputs": _octaves(random, 2, 11),
+    }
+
+
+def _dense_pruned(random, kind):
+    return _dense(random, kind) | {"sparsity": 1 - 2 ** random.uniform(-6, -0.5)}
+
+
+def _dense_quantised(random, kind):
+    scale_per = "output" if random.random() < 0.7 else _octaves(random, 4, 7)
+    return _dense(random, kind) | {"bits": int(kind[0]), "scale_per": scale_per}
+
+
+def _conv2d_int8(random, kind):
+    return _any_layer(random, str(random.choice(_UNGROUPED)))
+
+
+def _local(random, kind):
+    side, taps = _octaves(random, 2, 5), int(random.choice([1, 3, 5]))
+    return {
+        **{"batch": _octaves(random, 0, 8), "height": side, "width": side},
+        **{"channels": _octaves(random, 0, 6), "filters": _octaves(random, 0, 6)},
+        **{"filter_height": taps, "filter_width": taps},
+    }
+
+
 _LAYERS = "1 x 1", "3 x 3", "other", "few channels", "depthwise", "grouped"
-_KEPT = tuple(kind + PREPARED for kind in ("1 x 1", "3 x 3", "other", "few channels"))
+_UNGROUPED = "1 x 1", "3 x 3", "other", "few channels"
+
+
+_KEPT = tuple(kind + PREPARED for kind in _UNGROUPED)
 SPACES = {
     "convolve": (_convolve, ("1-D", "2-D", "3-D")),
     "fit_linear": (_fit_linear, ("2-D",)),
     "fit_filter": (_fit_filter, ("1-D", "2-D")),
     **{
-        name: (partial(_layer, name), kinds)
-        for name, kinds in {
-            "conv2d": _LAYERS + _KEPT,
-            "conv2d_filter_gradient": _LAYERS,
-            "conv2d_input_gradient": _LAYERS + _KEPT,
+        name: (partial(_bounded, draw, name), kinds)
+        for name, (draw, kinds) in {
+            "conv2d": (_any_layer, _LAYERS + _KEPT),
+            "conv2d_filter_gradient": (_any_layer, _LAYERS),
+            "conv2d_input_gradient": (_any_layer, _LAYERS + _KEPT),
+            "conv2d_int8": (_conv2d_int8, ("one group", "one group" + PREPARED)),
+            "dense": (_dense, ("2-D",)),
+            "dense_int8": (_dense, ("2-D", "2-D" + PREPARED)),
+            "dense_pruned": (_dense_pruned, ("2-D", "2-D" + PREPARED)),
+            "dense_quantised": (
+                _dense_quantised,
+                ("4 bits", "8 bits", "4 bits" + PREPARED, "8 bits" + PREPARED),
+            ),
+            "locally_connected": (_local, ("4-D",)),
+            "locally_connected_filter_gradient": (_local, ("4-D",)),
+            "locally_connected_input_gradient": (_local, ("4-D",)),
         }.items()
     },
 }

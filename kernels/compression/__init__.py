@@ -11,20 +11,29 @@ True
 """
 
 from convgrad.kernels.compression.distillation import Distillation, distil, with_teacher
+from convgrad.kernels.compression.int4 import Int4
 from convgrad.kernels.compression.int8 import Int8, quantise
 from convgrad.kernels.compression.low_rank import factorise, truncated_svd
 from convgrad.kernels.compression.magnitude import Pruned, prune, prune_gradually
-from convgrad.kernels.compression.quantisation_aware import Rounded, quantise_aware
+from convgrad.kernels.compression.quantisation_aware import (
+    Rounded,
+    quantise_aware,
+    round_to_levels,
+)
 from convgrad.kernels.compression.rebuild import Report, chain
+from convgrad.kernels.compression.sparse import Sparse, compact
 from convgrad.kernels.compression.structured import remove_filters
 
 __all__ = [
     "Distillation",
+    "Int4",
     "Int8",
     "Pruned",
     "Report",
     "Rounded",
+    "Sparse",
     "chain",
+    "compact",
     "distil",
     "factorise",
     "prune",
@@ -32,6 +41,7 @@ __all__ = [
     "quantise",
     "quantise_aware",
     "remove_filters",
+    "round_to_levels",
     "truncated_svd",
     "with_teacher",
 ]

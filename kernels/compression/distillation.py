@@ -4,11 +4,12 @@ import numpy as np
 
 from convgrad.kernels.compression.rebuild import report, with_layers
 from convgrad.kernels.datasets import Part
+from convgrad.kernels.layers.description import Described
 from convgrad.kernels.models import CrossEntropy
 from convgrad.kernels.validation import number, reject
 
 
-class Distillation:
+class Distillation(Described):
     """``(1 - weight) CrossEntropy + weight T^2 KL(p || q)`` (Hinton, Vinyals and Dean, 2015).
 
     p and q are the probabilities of teacher and student, their outputs divided by the
@@ -28,6 +29,10 @@ class Distillation:
         if self.weight > 1:
             reject("weight", repr(weight), "a number of at most 1")
         self._classes = CrossEntropy()
+
+    @property
+    def arguments(self):
+        return {"temperature": self.temperature, "weight": self.weight}
 
     def __call__(self, outputs, targets):
         """Compute the loss.

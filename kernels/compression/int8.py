@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from convgrad.kernels.compression.int4 import Int4
+from convgrad.kernels.compression.kept import Kept
 from convgrad.kernels.compression.rebuild import (
     Wrapper,
     is_map,
@@ -10,69 +12,62 @@ from convgrad.kernels.compression.rebuild import (
     unwrapped,
     with_layers,
 )
-from convgrad.kernels.layers import Convolution, Layer
-from convgrad.kernels.products.quantised_levels import MOST, quantise_weights
-from convgrad.kernels.registry import get
-from convgrad.kernels.validation import reject
+from convgrad.kernels.layers import Convolution, Dense
+from convgrad.kernels.products.quantised_levels import MOST, Quantised, quantise_weights
+from convgrad.kernels.validation import integer, reject
 
 
-class Int8(Layer):
+class Int8(Kept):
     """A dense layer or a convolution of bytes, by ``dense_int8`` or ``conv2d_int8``.
 
     Weights are kept, and saved, as int8. An output differs from that of its twin in floats by
     ``s/2 |w|_1 + t/2 |x|_1 + n s t/4`` at most, and roundings: w and x are the n weights and
     inputs that it sums, s and t what a level of the inputs and of its weights is worth; inputs
     beyond 127 s saturate and are not covered.
-    It infers, and does not learn.
 
     Parameters
     ----------
-    layer : Dense or Convolution
-        Without groups.
-    input_scale : float
-        What a level of the inputs is worth.
+    twin : Dense or Convolution
+        Without groups. See `Kept`; `of` takes over its weights.
     """
 
-    def __init__(self, layer, input_scale):
-        super().__init__(layer.input_shape, layer.output_shape, flops=layer.flops)
-        (weights,) = layer.arrays.values()
-        levels, scales = quantise_weights(weights.reshape(len(weights), -1), 8, "output")
-        self._operation = "conv2d_int8" if isinstance(layer, Convolution) else "dense_int8"
-        self._stored = {
-            "levels": levels.reshape(weights.shape).astype(np.int8),
-            "scales": scales[:, 0],
-            "input_scale": np.array([input_scale], weights.dtype),
+    def __init__(self, twin):
+        (weights,) = twin.arrays.values()
+        stored = {
+            "levels": np.zeros(weights.shape, np.int8),
+            "scales": np.zeros(len(weights), weights.dtype),
+            "input_scale": np.ones(1, weights.dtype),
         }
-        self._call = None
+        if isinstance(twin, Convolution):
+            super().__init__(twin, "conv2d_int8", stored, padding="same")
+        else:
+            super().__init__(twin, "dense_int8", stored)
 
-    @property
-    def stored(self):
-        return self._stored
+    @classmethod
+    def of(cls, twin, input_scale):
+        """Quantise the weights of a layer.
+
+        Parameters
+        ----------
+        twin : Dense or Convolution
+        input_scale : float
+            What a level of the inputs is worth.
+        """
+        (weights,) = twin.arrays.values()
+        made = cls(twin)
+        levels, scales = quantise_weights(weights.reshape(len(weights), -1), 8, "output")
+        made.stored["levels"][...] = levels.reshape(weights.shape)
+        made.stored["scales"][...] = scales[:, 0]
+        made.stored["input_scale"][...] = input_scale
+        made.renew()
+        return made
 
     def renew(self):
-        self._call = None
+        super().renew()
+        self._options["input_scale"] = float(self.stored["input_scale"][0])
 
-    def forward(self, inputs, generator=None):
-        if self._call is None:
-            self._call = self._prepare()
-        if self._operation == "dense_int8":
-            inputs = inputs.reshape(len(inputs), -1)
-        return self._call(inputs).reshape(len(inputs), *self.output_shape)
-
-    def backward(self, output_gradient, to_inputs=True):
-        reject("layer", "one of bytes", "floats to train; quantise afterwards", TypeError)
-
-    def _prepare(self):
-        """The kernel, with weights packed: their largest is level 127, so it finds the same."""
-        levels, scales = self._stored["levels"], self._stored["scales"]
-        weights = levels * scales.reshape(-1, *[1] * (levels.ndim - 1))
-        options = {"input_scale": float(self._stored["input_scale"][0])}
-        if self._operation == "conv2d_int8":
-            options["padding"] = "same"
-        return get(self._operation, "numba_bytes").prepare(weights, **options)
-
-    def __getstate__(self):
-        return self.__dict__ | {"_call": None}
+    def weights(self):
+        return Quantised(self.stored["levels"], self.stored["scales"])
 
 
 class _Watch(Wrapper):
@@ -107,29 +102,36 @@ def input_scales(model, examples):
     return [max(leaf.largest / MOST[8], tiny) for leaf in watched.layers.leaves()]
 
 
-def quantise(model, examples):
-    """Keep weights as int8, one scale for each output, after training (Jacob et al., 2018).
+def quantise(model, examples, bits=8):
+    """Keep weights as levels, one scale for each output, after training (Jacob et al., 2018).
 
-    Inputs of each map are quantised too; their scale is calibrated, the largest magnitude being
-    level 127. Biases stay floats, and so do grouped and locally connected layers. Zeros of pruned
-    layers stay zeros. The result infers, and cannot be trained.
+    With 8 bits, inputs of each map are quantised too; their scale is calibrated, the largest
+    magnitude being level 127. With 4 bits, inputs of dense layers stay floats (Dettmers and
+    Zettlemoyer, 2023), and convolutions, of far fewer weights, have 8. Biases stay floats, and so
+    do grouped and locally connected layers. Zeros of pruned layers stay zeros. The result infers,
+    and cannot be trained.
 
     Parameters
     ----------
     model : Model
     examples : array_like, shape (count, *input_shape)
         Held-out inputs to calibrate with.
+    bits : {8, 4}
 
     Returns
     -------
     Model
     Report
     """
+    if integer("bits", bits, at_least=1) not in MOST:
+        reject("bits", repr(bits), "8 or 4")
     scales = iter(input_scales(model, examples))
 
     def change(leaf):
         scale, inner = next(scales), unwrapped(leaf)
-        return Int8(inner, scale) if is_map(inner) and is_whole(inner) else leaf
+        if not (is_map(inner) and is_whole(inner)):
+            return leaf
+        return Int4.of(inner) if bits == 4 and isinstance(inner, Dense) else Int8.of(inner, scale)
 
     small = with_layers(model, change)
-    return small, report("8-bit levels after training", model, small)
+    return small, report(f"{bits}-bit levels after training", model, small)

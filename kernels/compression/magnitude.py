@@ -31,6 +31,15 @@ class Pruned(Wrapper):
         super().__init__(layer)
         self.keep()
 
+    @property
+    def inside(self):
+        self.apply()
+        return self.layer
+
+    def renew(self):
+        super().renew()
+        self.keep()
+
     def keep(self):
         """Let what is zero now stay zero."""
         self.kept = {name: a != 0 for name, a in self.arrays.items() if a.ndim > 1}
@@ -39,10 +48,6 @@ class Pruned(Wrapper):
         """Set to zero what has to be."""
         for name, kept in self.kept.items():
             self.arrays[name] *= kept
-
-    def forward(self, inputs, generator=None):
-        self.apply()
-        return super().forward(inputs, generator)
 
     def backward(self, output_gradient, to_inputs=True):
         back = super().backward(output_gradient, to_inputs)

@@ -3,7 +3,14 @@
 import numpy as np
 
 from convgrad.kernels.compression.int8 import input_scales, quantise
-from convgrad.kernels.compression.rebuild import Wrapper, is_map, is_whole, unwrapped, with_layers
+from convgrad.kernels.compression.rebuild import (
+    Wrapper,
+    is_map,
+    is_whole,
+    report,
+    unwrapped,
+    with_layers,
+)
 from convgrad.kernels.products.quantised_levels import MOST, levels_of
 from convgrad.kernels.products.quantised_operations import dequantised
 
@@ -27,11 +34,15 @@ class Rounded(Wrapper):
         super().__init__(layer)
         self.input_scale = input_scale
 
+    @property
+    def arguments(self):
+        return super().arguments | {"input_scale": self.input_scale}
+
     def forward(self, inputs, generator=None):
         scale = inputs.dtype.type(self.input_scale)
         self._inside = abs(inputs) <= MOST[8] * scale
         self._rounded = {name: _rounded(weights) for name, weights in self.arrays.items()}
-        return self._with_rounded(self.layer.forward, levels_of(inputs, scale, 8) * scale)
+        return self._with_rounded(self.inside.forward, levels_of(inputs, scale, 8) * scale)
 
     def backward(self, output_gradient, to_inputs=True):
         back = self._with_rounded(self.layer.backward, output_gradient, to_inputs)
@@ -45,6 +56,32 @@ class Rounded(Wrapper):
             return function(*arguments)
         finally:
             self.arrays.update(exact)
+
+
+def round_to_levels(model, examples):
+    """Have a model compute with rounded weights and inputs, and learn exact ones.
+
+    It is no smaller yet: train it, by itself or with a teacher, then `quantise` it for good.
+
+    Parameters
+    ----------
+    model : Model
+    examples : array_like, shape (count, *input_shape)
+        Held-out inputs to calibrate with.
+
+    Returns
+    -------
+    Model
+    Report
+    """
+    scales = iter(input_scales(model, examples))
+
+    def change(leaf):
+        scale = next(scales)
+        return Rounded(leaf, scale) if is_map(leaf) and is_whole(unwrapped(leaf)) else leaf
+
+    rounded = with_layers(model, change)
+    return rounded, report("8-bit levels to learn with", model, rounded)
 
 
 def quantise_aware(model, examples, training, part, epochs):
@@ -67,13 +104,7 @@ def quantise_aware(model, examples, training, part, epochs):
         Of bytes, as `quantise` makes it.
     Report
     """
-    scales = iter(input_scales(model, examples))
-
-    def change(leaf):
-        scale = next(scales)
-        return Rounded(leaf, scale) if is_map(leaf) and is_whole(unwrapped(leaf)) else leaf
-
-    rounded = with_layers(model, change)
+    rounded, _ = round_to_levels(model, examples)
     training(rounded).run(part, epochs)
     small, done = quantise(rounded, examples)
     return small, done._replace(way="8-bit levels, learnt with them")

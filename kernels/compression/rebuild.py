@@ -4,10 +4,7 @@ import copy
 import numbers
 from typing import NamedTuple
 
-import numpy as np
-
 from convgrad.kernels.layers import Convolution, Dense, Layer
-from convgrad.kernels.layers.files import encode
 from convgrad.kernels.layers.sequence import Composed
 from convgrad.kernels.models import Model
 from convgrad.kernels.validation import reject
@@ -38,16 +35,24 @@ def report(way, before, after):
     -------
     Report
     """
-    stored = before.layers.stored, after.layers.stored
-    return Report(way, *map(_count, stored), *(len(encode(arrays)) for arrays in stored))
-
-
-def _count(arrays):
-    return sum(int(np.count_nonzero(a)) if a.ndim > 1 else a.size for a in arrays.values())
+    pair = before, after
+    return Report(way, *(m.stored_parameters for m in pair), *(len(m.encode()) for m in pair))
 
 
 def chain(model, *ways):
     """Apply some ways, each to what the one before has left.
+
+    What is pruned and rounded still learns, and so it can have a teacher before it is quantised
+    for good: fewer weights, then fewer bits (Han, Mao and Dally, 2016), and the teacher makes up
+    for both (Polino, Pascanu and Alistarh, 2018). With ``training(model)`` as of `distil`::
+
+        chain(
+            model,
+            lambda model: prune(model, 0.9),
+            lambda model: round_to_levels(model, held_out),
+            lambda student: distil(model, student, training, part, epochs=20),
+            lambda model: quantise(model, held_out),
+        )
 
     Parameters
     ----------
@@ -105,14 +110,23 @@ class Wrapper(Layer):
         self.layer = layer
 
     @property
+    def arguments(self):
+        return {"layer": self.layer}
+
+    @property
+    def inside(self):
+        """The layer as it is to be used."""
+        return self.layer
+
+    @property
     def stored(self):
-        return self.layer.stored
+        return self.inside.stored
 
     def renew(self):
         self.layer.renew()
 
     def forward(self, inputs, generator=None):
-        return self.layer.forward(inputs, generator)
+        return self.inside.forward(inputs, generator)
 
     def backward(self, output_gradient, to_inputs=True):
         return self.layer.backward(output_gradient, to_inputs)
@@ -120,7 +134,7 @@ class Wrapper(Layer):
 
 def unwrapped(layer):
     """The leaf inside all wrappers."""
-    return unwrapped(layer.layer) if isinstance(layer, Wrapper) else layer
+    return unwrapped(layer.inside) if isinstance(layer, Wrapper) else layer
 
 
 def is_map(layer):
@@ -130,16 +144,14 @@ def is_map(layer):
 
 def dense(input_shape, output_shape, weights):
     """A dense layer with these weights, shape (outputs, features)."""
-    layer = Dense(input_shape, output_shape, np.random.default_rng(0), weights.dtype)
+    layer = Dense(input_shape, output_shape, dtype=weights.dtype)
     layer.arrays["weights"][...] = weights
     return layer
 
 
 def convolution(input_shape, filters):
     """A convolution with these filters, shape (filters, channels, height, width)."""
-    generator = np.random.default_rng(0)
-    size = filters.shape[2:]
-    layer = Convolution(input_shape, len(filters), size, generator, dtype=filters.dtype)
+    layer = Convolution(input_shape, len(filters), filters.shape[2:], dtype=filters.dtype)
     layer.arrays["filters"][...] = filters
     return layer
 

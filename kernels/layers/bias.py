@@ -20,6 +20,10 @@ class Bias(Layer):
     def __init__(self, input_shape, dtype=np.float32):
         super().__init__(input_shape, input_shape, {"bias": np.zeros(input_shape[0], dtype)})
 
+    @property
+    def arguments(self):
+        return {"input_shape": self.input_shape, "dtype": str(self.arrays["bias"].dtype)}
+
     def forward(self, inputs, generator=None):
         bias = self.arrays["bias"].reshape(-1, *[1] * (len(self.input_shape) - 1))
         return np.add(inputs, bias, out=self.room("outputs", inputs.shape, inputs.dtype))

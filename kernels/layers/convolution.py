@@ -19,15 +19,17 @@ class Convolution(Layer):
     filters : int
     filter_size : (int, int)
         (height, width).
-    generator : numpy.random.Generator
-        Draws the start weights.
+    generator : numpy.random.Generator, optional
+        Draws the start weights; zeros unless given.
     groups : int
         Channels and filters are divided into so many, which do not see each other; parameters
         are filters x channels / groups x filter height x filter width.
     dtype : dtype
     """
 
-    def __init__(self, input_shape, filters, filter_size, generator, *, groups=1, dtype=np.float32):
+    def __init__(
+        self, input_shape, filters, filter_size, generator=None, *, groups=1, dtype=np.float32
+    ):
         channels, *image_size = input_shape
         shape = filters, channels // groups, *filter_size
         names = "channels", "height", "width", "filters", "filter_height", "filter_width"
@@ -37,6 +39,17 @@ class Convolution(Layer):
         flops = conv2d.cost(**conv2d.sizes | sizes).flops
         super().__init__(input_shape, (filters, *image_size), {"filters": weights}, flops)
         self._options = {"padding": "same", "groups": groups}
+
+    @property
+    def arguments(self):
+        filters = self.arrays["filters"]
+        return {
+            "input_shape": self.input_shape,
+            "filters": len(filters),
+            "filter_size": filters.shape[2:],
+            "groups": self._options["groups"],
+            "dtype": str(filters.dtype),
+        }
 
     def forward(self, inputs, generator=None):
         self._inputs = inputs

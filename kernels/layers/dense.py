@@ -15,15 +15,20 @@ class Dense(Layer):
     ----------
     input_shape, output_shape : tuple of int
         Parameters are the product of all their sides.
-    generator : numpy.random.Generator
-        Draws the start weights.
+    generator : numpy.random.Generator, optional
+        Draws the start weights; zeros unless given.
     dtype : dtype
     """
 
-    def __init__(self, input_shape, output_shape, generator, dtype=np.float32):
+    def __init__(self, input_shape, output_shape, generator=None, dtype=np.float32):
         features, outputs = prod(input_shape), prod(output_shape)
         weights = draw(generator, (outputs, features), features, dtype)
         super().__init__(input_shape, output_shape, {"weights": weights}, 2 * weights.size)
+
+    @property
+    def arguments(self):
+        shapes = {"input_shape": self.input_shape, "output_shape": self.output_shape}
+        return shapes | {"dtype": str(self.arrays["weights"].dtype)}
 
     def forward(self, inputs, generator=None):
         weights = self.arrays["weights"]

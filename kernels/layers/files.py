@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 
 
-def encode(arrays):
+def encode(arrays, **texts):
     """Contents of a file.
 
     An array of rows is written as compressed rows where that is shorter: values that are not
@@ -16,6 +16,8 @@ def encode(arrays):
     Parameters
     ----------
     arrays : dict of str to ndarray
+    **texts : str
+        Go into the file's metadata.
 
     Returns
     -------
@@ -25,36 +27,53 @@ def encode(arrays):
 
     written, shapes = {}, {}
     for name, array in arrays.items():
-        parts = _compress(array) if array.ndim > 1 else None
+        parts = compress(array) if array.ndim > 1 else None
         if parts and sum(part.nbytes for part in parts.values()) < array.nbytes:
             shapes[name] = array.shape
             written |= {f"{name}.{part}": numbers for part, numbers in parts.items()}
         else:
             written[name] = np.ascontiguousarray(array)
-    return save(written, {"compressed": json.dumps(shapes)} if shapes else None)
+    if shapes:
+        texts["compressed"] = json.dumps(shapes)
+    return save(written, texts or None)
 
 
 def read(path):
-    """Arrays of a file by name, zeros included."""
+    """Read a file.
+
+    Returns
+    -------
+    dict of str to ndarray
+        By name, zeros included.
+    dict of str to str
+        Its texts.
+    """
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy") as file:
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        shapes = json.loads((file.metadata() or {}).get("compressed", "{}"))
-    for name, shape in shapes.items():
-        values, columns, counts = (arrays.pop(f"{name}.{part}") for part in _PARTS)
-        dense = np.zeros((shape[0], prod(shape[1:])), values.dtype)
-        dense[np.repeat(np.arange(len(dense)), counts), columns] = values
-        arrays[name] = dense.reshape(shape)
-    return arrays
+        texts = file.metadata() or {}
+    for name, shape in json.loads(texts.pop("compressed", "{}")).items():
+        arrays[name] = spread({part: arrays.pop(f"{name}.{part}") for part in PARTS}, shape)
+    return arrays, texts
 
 
-_PARTS = "values", "columns", "counts"
+PARTS = "values", "columns", "counts"
+"""Of compressed rows: what is not zero, where it is, and how much of it a row has."""
 
 
-def _compress(array):
+def compress(array):
+    """Compressed rows of an array, as a dict of `PARTS`."""
     flat = array.reshape(len(array), -1)
     rows, columns = np.nonzero(flat)
     width = np.min_scalar_type(flat.shape[1])
     counts = np.bincount(rows, minlength=len(flat))
-    return dict(zip(_PARTS, (flat[rows, columns], columns.astype(width), counts.astype(width))))
+    return dict(zip(PARTS, (flat[rows, columns], columns.astype(width), counts.astype(width))))
+
+
+def spread(parts, shape):
+    """Make an array of its compressed rows, with its zeros."""
+    values, columns, counts = (parts[part] for part in PARTS)
+    array = np.zeros((shape[0], prod(shape[1:])), values.dtype)
+    array[np.repeat(np.arange(len(array)), counts), columns] = values
+    return array.reshape(shape)

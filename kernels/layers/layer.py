@@ -4,11 +4,12 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
+from convgrad.kernels.layers.description import Described
 from convgrad.kernels.layers.files import encode, read
 from convgrad.kernels.validation import reject
 
 
-class Layer(ABC):
+class Layer(Described, ABC):
     """A differentiable map of arrays, (batch, ...) to (batch, ...).
 
     Results of `forward` and `backward` lie in memory that the next call of the same layer writes
@@ -77,6 +78,12 @@ class Layer(ABC):
         """Bytes of what is stored, in memory."""
         return sum(array.nbytes for array in self.stored.values())
 
+    @property
+    def stored_parameters(self):
+        """Numbers that are stored, without weights that are zero."""
+        arrays = self.stored.values()
+        return sum(int(np.count_nonzero(a)) if a.ndim > 1 else a.size for a in arrays)
+
     def save(self, path):
         """Write a safetensors file, and return its size in bytes; see `files.encode`."""
         with open(path, "wb") as file:
@@ -90,7 +97,11 @@ class Layer(ABC):
         ValueError
             If the file holds other arrays.
         """
-        found, stored = read(path), self.stored
+        self.restore(read(path)[0])
+
+    def restore(self, found):
+        """Take arrays that were stored, as `load` does."""
+        stored = self.stored
         expected = {name: (array.shape, str(array.dtype)) for name, array in stored.items()}
         given = {name: (array.shape, str(array.dtype)) for name, array in found.items()}
         if given != expected:
@@ -138,12 +149,15 @@ def draw(generator, shape, inputs, dtype):
 
     Parameters
     ----------
-    generator : numpy.random.Generator
+    generator : numpy.random.Generator or None
+        None for zeros, where weights are set later.
     shape : tuple of int
     inputs : int
         Products that one output sums.
     dtype : dtype
     """
+    if generator is None:
+        return np.zeros(shape, dtype)
     return (generator.standard_normal(shape) * np.sqrt(2 / inputs)).astype(dtype)
 
 

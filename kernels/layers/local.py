@@ -18,12 +18,12 @@ class LocallyConnected(Layer):
         At each place.
     filter_size : (int, int)
         (height, width); parameters are height x width times those of a convolution.
-    generator : numpy.random.Generator
-        Draws the start weights.
+    generator : numpy.random.Generator, optional
+        Draws the start weights; zeros unless given.
     dtype : dtype
     """
 
-    def __init__(self, input_shape, filters, filter_size, generator, dtype=np.float32):
+    def __init__(self, input_shape, filters, filter_size, generator=None, dtype=np.float32):
         channels, *image_size = input_shape
         taps = channels * filter_size[0] * filter_size[1]
         shape = *image_size, filters, channels, *filter_size
@@ -36,6 +36,16 @@ class LocallyConnected(Layer):
             {"filters": draw(generator, shape, taps, dtype)},
             local.cost(**local.sizes | sizes).flops,
         )
+
+    @property
+    def arguments(self):
+        filters = self.arrays["filters"]
+        return {
+            "input_shape": self.input_shape,
+            "filters": self.output_shape[0],
+            "filter_size": filters.shape[4:],
+            "dtype": str(filters.dtype),
+        }
 
     def forward(self, inputs, generator=None):
         self._inputs = inputs

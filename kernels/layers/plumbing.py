@@ -12,6 +12,10 @@ class ReLU(Layer):
     def __init__(self, input_shape):
         super().__init__(input_shape, input_shape)
 
+    @property
+    def arguments(self):
+        return {"input_shape": self.input_shape}
+
     def forward(self, inputs, generator=None):
         outputs = self.room("outputs", inputs.shape, inputs.dtype)
         self._outputs = np.maximum(inputs, 0, out=outputs)
@@ -41,6 +45,10 @@ class Dropout(Layer):
         self.share = number("share", share)
         if self.share >= 1:
             reject("share", repr(share), "a number below 1")
+
+    @property
+    def arguments(self):
+        return {"input_shape": self.input_shape, "share": self.share}
 
     def forward(self, inputs, generator=None):
         self._factors = None

@@ -61,6 +61,10 @@ class MaxPool(Layer):
         self._step = min(height, 2)
         super().__init__(input_shape, (channels, height // self._step, width // 2))
 
+    @property
+    def arguments(self):
+        return {"input_shape": self.input_shape}
+
     def forward(self, inputs, generator=None):
         shape = len(inputs), *self.output_shape
         outputs = self.room("outputs", shape, inputs.dtype)

@@ -18,6 +18,10 @@ class Composed(Layer):
         self._rooms = {}
 
     @property
+    def arguments(self):
+        return {"layers": self.layers}
+
+    @property
     def arrays(self):
         return self._named("arrays")
 
@@ -28,6 +32,10 @@ class Composed(Layer):
     @property
     def stored(self):
         return self._named("stored")
+
+    @property
+    def stored_parameters(self):
+        return sum(layer.stored_parameters for layer in self.layers)
 
     def leaves(self):
         return [leaf for layer in self.layers for leaf in layer.leaves()]

@@ -11,6 +11,7 @@
 """
 
 from convgrad.kernels.models.architectures import cnn, joined, linear, mlp, softmax_regression
+from convgrad.kernels.models.files import load
 from convgrad.kernels.models.losses import CrossEntropy, SquaredError
 from convgrad.kernels.models.model import Model
 from convgrad.kernels.models.optimisers import Adam, GradientDescent, Momentum
@@ -29,6 +30,7 @@ __all__ = [
     "cnn",
     "joined",
     "linear",
+    "load",
     "mlp",
     "softmax_regression",
 ]

@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from convgrad.kernels.layers.description import Described
 
-class SquaredError:
+
+class SquaredError(Described):
     """``1/2 (y - h)^2``, h the one output of each example; the data's part of the linear model."""
 
     def __call__(self, outputs, targets):
@@ -27,7 +29,7 @@ class SquaredError:
         return loss, residuals
 
 
-class CrossEntropy:
+class CrossEntropy(Described):
     """``-log p``, p the share of an example's class in the exponentials of its outputs."""
 
     def __call__(self, outputs, targets):

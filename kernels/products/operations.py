@@ -56,6 +56,10 @@ class Dense(Operation):
     def output_shape(self, inputs, weights, **_):
         return len(inputs), len(weights)
 
+    def traits(self, inputs, weights, **_):
+        """Inputs, features and outputs."""
+        return "2-D", tuple(map(math.log2, (*inputs.shape, len(weights))))
+
     def definition(self, inputs, weights):
         return inputs @ weights.T
 
@@ -95,6 +99,16 @@ class _Local(Operation):
     def bound(self, algorithm, *arrays, **options):
         magnitude = self.magnitude(*arrays, **options)
         return direct(self.terms(*arrays, **options), magnitude, arrays[0].dtype)
+
+    def filters_shape(self, array, filters, **_):
+        """Shape of the filters of the layer that a call belongs to."""
+        return filters.shape
+
+    def traits(self, *arrays, **options):
+        """Images, channels, filters, outputs of a filter and taps."""
+        height, width, count, channels, *taps = self.filters_shape(*arrays, **options)
+        sizes = len(arrays[0]), channels, count, height * width, math.prod(taps)
+        return "4-D", tuple(map(math.log2, sizes))
 
     def cost(self, **sizes):
         images, filters, gradient, padding = _local_shapes(**sizes)
@@ -196,6 +210,8 @@ class LocallyConnectedFilterGradient(_Local):
     def output_shape(self, images, output_gradient, *, filter_size, **_):
         count, *sides = output_gradient.shape[1:]
         return (*sides, count, images.shape[1], *filter_size)
+
+    filters_shape = output_shape
 
     def terms(self, images, output_gradient, **_):
         return len(images)

@@ -55,6 +55,11 @@ class Conv2dInt8(Conv2d):
         options |= int8_options(scale_per, "filter", input_scale)
         return Arguments((images, filters), options)
 
+    def traits(self, images, filters, *, scale_per, input_scale, **layer):
+        """Those of the layer; groups alone make a kind, since kernels have none for others."""
+        _, point = super().traits(images, filters, **layer)
+        return ("one group" if layer["groups"] == 1 else "groups"), point
+
     def definition(self, images, filters, **options):
         return self.reference(images, filters, **options).astype(images.dtype)
 

@@ -6,6 +6,8 @@ point). Everything is computed in the precision of the numbers, so that all kern
 reference find the same levels.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 MOST = {8: 127, 4: 7}
@@ -35,12 +37,40 @@ def levels_of(array, scale, bits):
     return np.clip(np.rint(array / scale), -MOST[bits], MOST[bits])
 
 
+@dataclass
+class Quantised:
+    """Weights that are levels already, where kernels prepare: floats of them need not exist.
+
+    Attributes
+    ----------
+    levels : ndarray of int8, shape (outputs, ...)
+    scales : ndarray, shape (outputs,)
+    """
+
+    levels: np.ndarray
+    scales: np.ndarray
+
+    @property
+    def shape(self):
+        return self.levels.shape
+
+    @property
+    def dtype(self):
+        return self.scales.dtype
+
+    def __len__(self):
+        return len(self.levels)
+
+    def reshape(self, *shape):
+        return Quantised(self.levels.reshape(*shape), self.scales)
+
+
 def quantise_weights(weights, bits, scale_per):
     """Quantise the weights of each output.
 
     Parameters
     ----------
-    weights : ndarray, shape (outputs, features)
+    weights : ndarray, shape (outputs, features), or Quantised
     bits : {8, 4}
     scale_per : {"tensor", "output"} or int
         What shares a scale; a number counts features of one output.
@@ -51,6 +81,8 @@ def quantise_weights(weights, bits, scale_per):
     scales : ndarray, shape (outputs, groups)
         A group is as many features as share a scale, the last of an output perhaps fewer.
     """
+    if isinstance(weights, Quantised):
+        return weights.levels, weights.scales[:, np.newaxis]
     outputs, features = weights.shape
     if scale_per == "tensor":
         scale = scale_of(weights, bits, (0, 1))

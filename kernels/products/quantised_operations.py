@@ -5,6 +5,8 @@ the definition with rounded weights. `prepare` keeps the weights in the small ty
 else is read then.
 """
 
+import math
+
 import numpy as np
 
 from convgrad.kernels.convolution.bounds import direct
@@ -73,6 +75,12 @@ class DenseQuantised(Dense):
         else:
             choice("scale_per", scale_per, ("tensor", "output"))
         return Arguments((inputs, weights), {"bits": int(bits), "scale_per": scale_per})
+
+    def traits(self, inputs, weights, *, bits, scale_per):
+        """Inputs, features, outputs, and features that share a scale; kinds are of bits."""
+        _, point = super().traits(inputs, weights)
+        group = group_size(weights.shape[1], scale_per)
+        return f"{bits} bits", (*point, math.log2(group))
 
     def definition(self, inputs, weights, **options):
         return inputs @ dequantised(weights, inputs.dtype, **options).T

@@ -3,6 +3,7 @@
 import numba
 import numpy as np
 from numba import njit, prange
+from scipy.sparse import issparse
 
 from convgrad.kernels import vector
 from convgrad.kernels.registry import kernel
@@ -89,6 +90,7 @@ def _set_panels_shared(packed, form, sizes, parts, shares, result):
 
 def pack(weights):
     """Blocks that are not all zero, panel by panel, their features, and where panels begin."""
+    weights = weights.toarray() if issparse(weights) else weights
     outputs, features = weights.shape
     lanes = vector.lanes_of(weights.dtype)
     panels = np.pad(weights, [(0, -outputs % lanes), (0, 0)]).reshape(-1, lanes, features)
@@ -117,7 +119,7 @@ def _run(inputs, form, outputs, out):
 
 
 def _keep(weights):
-    form, outputs = pack(weights), len(weights)
+    form, outputs = pack(weights), weights.shape[0]
     return lambda inputs, out=None: _run(inputs, form, outputs, out)
 
 

@@ -3,6 +3,7 @@
 import numba
 import numpy as np
 from numba import njit, prange
+from scipy.sparse import csr_array
 
 from convgrad.kernels import vector
 from convgrad.kernels.registry import kernel
@@ -76,9 +77,8 @@ def _set_outputs_shared(inputs, form, parts, shares, result, lanes, vectors):
 
 def pack(weights):
     """Values and columns of the weights that are left, by rows, and where each row begins."""
-    rows, columns = np.nonzero(weights)
-    starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(weights)))])
-    return weights[rows, columns], columns.astype(np.int32), starts
+    rows = csr_array(weights)
+    return rows.data, rows.indices, rows.indptr
 
 
 def _run(inputs, form, out):

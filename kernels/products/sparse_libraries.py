@@ -1,11 +1,17 @@
 """`dense_pruned` by libraries: BLAS, zeros and all, and SciPy's sparse matrices."""
 
 import numpy as np
+from scipy.sparse import csr_array, issparse
 
 from convgrad.kernels.registry import kernel
 
 
-@kernel("dense_pruned", family="gemm")
+def _keep_zeros(weights):
+    weights = weights.toarray() if issparse(weights) else weights
+    return lambda inputs, out=None: np.matmul(inputs, weights.T, out=out)
+
+
+@kernel("dense_pruned", family="gemm", prepare=_keep_zeros)
 def numpy_zeros(inputs, weights, *, out=None):
     """One product by BLAS that multiplies the zeros too.
 
@@ -15,8 +21,6 @@ def numpy_zeros(inputs, weights, *, out=None):
 
 
 def _keep(weights):
-    from scipy.sparse import csr_array
-
     matrix = csr_array(weights)
 
     def call(inputs, out=None):

@@ -271,22 +271,27 @@ class Engine:
 
     def _store(self, block, facts, samples, written):
         """Append to the run; the first line of a cell says what it is, and begins it anew."""
-        cost, itemsize = block.case.cost, np.dtype(block.case.dtype).itemsize
-        shared = {
-            "dtype": block.case.dtype,
-            "data": block.case.data,
-            "sizes": dict(block.case.sizes),
-            "parameters": cost.parameters,
-            "flops": cost.flops,
-            "bytes": block.case.bytes,
-            "footprint": cost.footprint * itemsize + cost.kept_bytes,
-        }
         lines = []
         for name, fact in facts.items():
-            new = {} if name in written else {**shared, "identity": self.identify(block, name)}
+            new = {} if name in written else self._description(block, name)
             lines.append({**block.key(name), **new, **fact})
         written |= set(facts)
         self.run.append(samples, lines + self.checks.ledger.lines())
+
+    def _description(self, block, name):
+        """What a cell is, whatever will be measured of it."""
+        case, cost = block.case, kernel_of(block, name).cost_at(block.case)
+        itemsize = np.dtype(case.dtype).itemsize
+        return {
+            "dtype": case.dtype,
+            "data": case.data,
+            "sizes": dict(case.sizes),
+            "parameters": cost.parameters,
+            "flops": cost.flops,
+            "bytes": cost.elements * itemsize + cost.kept_bytes,
+            "footprint": cost.footprint * itemsize + cost.kept_bytes,
+            "identity": self.identify(block, name),
+        }
 
 
 def _compiles(kernel):

@@ -15,7 +15,7 @@ def judge(case, seed, algorithms, folder):
     Returns
     -------
     dict
-        ``inputs``: what `masters.read` needs; ``reference``: path; ``bounds``: path by algorithm;
+        ``inputs``: what `masters.read` needs; ``references``, ``bounds``: path by algorithm;
         or ``status`` and ``detail``; or ``unwritable``, a sentence, where the folder has no room.
     """
     try:
@@ -23,13 +23,16 @@ def judge(case, seed, algorithms, folder):
     except Missing as missing:
         return {"status": "unavailable", "detail": str(missing)}
     definition = case.definition
-    paths = {"reference": os.path.join(folder, "reference.npy"), "bounds": {}}
-    reference = definition.reference(*arguments.arrays, **arguments.options)
+    references = definition.references(algorithms, *arguments.arrays, **arguments.options)
+    paths, saved = {"references": {}, "bounds": {}}, {}
     try:
         paths["inputs"] = masters.keep(arguments, folder)
-        np.save(paths["reference"], reference)
-        for algorithm in algorithms:
-            paths["bounds"][algorithm] = os.path.join(folder, f"bound-{algorithm}.npy")
+        for number, (algorithm, reference) in enumerate(references.items()):
+            if id(reference) not in saved:
+                saved[id(reference)] = os.path.join(folder, f"reference-{number}.npy")
+                np.save(saved[id(reference)], reference)
+            paths["references"][algorithm] = saved[id(reference)]
+            paths["bounds"][algorithm] = os.path.join(folder, f"bound-{number}.npy")
             bound = definition.bound(algorithm, *arguments.arrays, **arguments.options)
             np.save(paths["bounds"][algorithm], bound)
     except OSError as error:
@@ -41,7 +44,7 @@ class Judgement:
     """Reference and bound for one algorithm, read from the files of `judge`."""
 
     def __init__(self, paths, algorithm):
-        self.reference = np.load(paths["reference"], mmap_mode="r")
+        self.reference = np.load(paths["references"][algorithm], mmap_mode="r")
         bound = np.load(paths["bounds"][algorithm], mmap_mode="r")
         self.bound = np.broadcast_to(bound, self.reference.shape)
 

@@ -141,6 +141,12 @@ class Worker:
         inputs, options = self.calls[-1]
         return self.function(*inputs, **options)
 
+    def call_afresh(self):
+        """Call with nothing kept from earlier calls, where the kernel keeps anything."""
+        if self.kernel.afresh:
+            self.function = self.kernel.afresh()
+        return self.call()
+
     def check(self, judgement, whole=True):
         """Make the first call, compare it with the reference, and time a second call.
 
@@ -269,7 +275,7 @@ class Worker:
         if "status" in refusal:
             return refusal
         self.lay_out()
-        return {"peak_bytes": memory.peak_bytes(self.call)}
+        return {"peak_bytes": memory.peak_bytes(self.call_afresh)}
 
 
 def aligned_copy(array, line=0, lines=1):
@@ -293,6 +299,7 @@ def serve(connection, operation, kernel, threads):
         "spin": spin.spin,
         "overhead": spin.call_overhead_s,
         "pools": facts.thread_pools,
+        "learn": _learn,
     }
     if kernel is not None:
         worker = Worker(operation, kernel)
@@ -307,6 +314,13 @@ def serve(connection, operation, kernel, threads):
             except Exception as error:
                 reply = _told(error)
             connection.send(reply)
+
+
+def _learn(*arguments):
+    """Train a model of a study; imported here, as most runs have none."""
+    from convgrad.suites.studies.training import learn
+
+    return learn(*arguments)
 
 
 _TIMING = ("sample", "roof", "spin", "overhead")

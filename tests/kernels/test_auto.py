@@ -248,7 +248,7 @@ def test_errors_are_bounded_as_its_candidates_are(table):
 def test_no_candidate_has_a_worse_bound_or_is_auto_itself():
     for name in kernels.operations():
         for k in auto.candidates(name, threads=1):
-            assert k.algorithm in ("direct", "fft") or k.error
+            assert k.algorithm in ("direct", "int8", "fft") or k.error
             assert k.family != "auto"
             assert k.device == "cpu"
             assert k.family != "peer"
@@ -259,6 +259,41 @@ def test_threads_of_other_libraries_are_left_alone():
     assert auto.why_never(gemm, threads=1) is None
     assert "threads of its own" in auto.why_never(gemm, threads=2)
     assert "threads of its own" in auto.why_never(peer, threads=1)
+
+
+def test_sums_of_integers_are_exact_enough_and_have_their_own_bound():
+    kind, point = kernels.operation("dense_int8").traits(np.ones((1, 9)), np.ones((5, 9)))
+    group = {"kind": kind, "points": [place(point, 4, 1)], "seconds": {"numba_bytes": [1.0]}}
+    function, declared = auto.make(
+        "dense_int8", Timetable({"timings": {"dense_int8": [group]}}, "")
+    )
+    assert declared["algorithm"] == "int8"
+    options = {"scale_per": "output", "input_scale": None}
+    x, w = np.ones((1, 9), np.float32), np.ones((5, 9), np.float32)
+    assert np.array_equal(function(x, w, **options), function(x, w, exact=True, **options))
+
+
+@pytest.mark.parametrize("call", ["plain", "prepared"])
+def test_the_share_of_zeros_has_a_say(call):
+    definition = kernels.operation("dense_pruned")
+
+    def weights(left):
+        return np.repeat(np.arange(64) < left, 32).reshape(64, 32).T.astype(np.float32)
+
+    x, few, many = np.ones((1, 64), np.float32), weights(2), weights(32)
+    points = [place(definition.traits(x, w)[1], 4, 1) for w in (few, many)]
+    seconds = {"numba_csr": [1.0, 9.0], "numba_blocks": [9.0, 1.0]}
+    group = {"kind": "2-D", "points": points, "seconds": seconds}
+    table = Timetable({"timings": {"dense_pruned": [group]}}, "")
+    for w, name in ((few, "numba_csr"), (many, "numba_blocks"), (few, "numba_csr")):
+        assert auto.explained("dense_pruned", table, definition.bind(x, w)).choice == name
+    made = []
+    function, declared = auto.make("dense_pruned", table)
+    for w in (few, many):
+        result = function(x, w) if call == "plain" else declared["prepare"](w)(x)
+        made.append(np.allclose(result, x @ w.T))
+    assert made == [True, True]
+    assert definition.pattern(few) != definition.pattern(many)
 
 
 def test_explain(monkeypatch, table):

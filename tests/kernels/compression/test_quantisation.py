@@ -6,7 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convgrad.kernels import models
-from convgrad.kernels.compression import Int8, Rounded, prune, quantise, quantise_aware
+from convgrad.kernels.compression import (
+    Int4,
+    Int8,
+    Rounded,
+    chain,
+    distil,
+    prune,
+    quantise,
+    quantise_aware,
+    round_to_levels,
+)
 from convgrad.kernels.datasets import Part
 from convgrad.kernels.layers import Convolution, Dense
 
@@ -39,7 +49,7 @@ def test_a_layer_of_bytes_is_within_the_bound_of_its_twin(seed, dtype):
     for layer in layers(generator, dtype):
         inputs = generator.standard_normal((4, *IMAGE)).astype(dtype)
         scale = float(abs(inputs).max()) / 127
-        bytes_ = Int8(layer, scale)
+        bytes_ = Int8.of(layer, scale)
         (weights,) = layer.arrays.values()
         apart = abs(bytes_.forward(inputs) - layer.forward(inputs))
         worth = bytes_.stored["scales"].reshape(-1, *[1] * (len(layer.output_shape) - 1))
@@ -68,6 +78,42 @@ def test_a_model_of_bytes_does_nearly_the_same_and_its_file_is_small(tmp_path):
     assert np.array_equal(other.predict(examples().inputs), outputs[1])
 
 
+@settings(max_examples=20, deadline=None)
+@given(
+    st.integers(0, 1000),
+    st.integers(1, 70),
+    st.sampled_from([np.float32, np.float64]),
+    st.floats(0, 1),
+)
+def test_a_layer_of_halves_of_bytes_is_within_the_bound_of_its_twin(seed, features, dtype, zeros):
+    generator = np.random.default_rng(seed)
+    twin = Dense((features,), (7,), generator, dtype)
+    weights = twin.arrays["weights"]
+    weights *= generator.random(weights.shape) >= zeros
+    small = Int4.of(twin)
+    assert small.stored["levels"].nbytes == 7 * -(-features // 2)
+    assert not small.weights().levels[weights == 0].any()
+    assert small.stored_parameters == np.count_nonzero(small.weights().levels) + 7
+    for batch in (1, 5):
+        inputs = generator.standard_normal((batch, features)).astype(dtype)
+        apart = abs(small.forward(inputs) - twin.forward(inputs))
+        bound = small.stored["scales"] / 2 * abs(inputs).sum(axis=1, keepdims=True)
+        assert (apart <= 1.0001 * bound + 1e-5).all()
+
+
+def test_four_bits_are_for_dense_layers_and_halve_their_file():
+    model = models.cnn(IMAGE, [(6, (3, 3))], [200], CLASSES)
+    small, report = quantise(model, examples().inputs, bits=4)
+    kinds = [type(leaf) for leaf in small.layers.leaves()]
+    assert (kinds.count(Int8), kinds.count(Int4)) == (1, 2)
+    assert report.way == "4-bit levels after training"
+    eight = quantise(model, examples().inputs)[1]
+    half = 200 * (6 * 16 + CLASSES) / 2
+    assert eight.bytes_after - report.bytes_after == pytest.approx(half, abs=300)
+    with pytest.raises(ValueError, match="^bits: got 3, expected 8 or 4"):
+        quantise(model, examples().inputs, bits=3)
+
+
 def test_zeros_of_pruned_models_stay_zeros():
     pruned, _ = prune(models.mlp(IMAGE, [200, 100], CLASSES), 0.9)
     small, report = quantise(pruned, examples().inputs)
@@ -79,7 +125,7 @@ def test_zeros_of_pruned_models_stay_zeros():
 
 def test_models_of_bytes_do_not_learn():
     small, _ = quantise(cnn(), examples().inputs)
-    with pytest.raises(TypeError, match="^layer: got one of bytes, expected floats to train"):
+    with pytest.raises(TypeError, match="^layer: got Int8, which infers only, expected floats to"):
         small.loss_and_gradient(*examples())
 
 
@@ -123,7 +169,7 @@ def test_what_rounding_aware_training_saw_is_what_bytes_compute():
     for layer in layers(generator, np.float32):
         inputs = generator.standard_normal((4, *IMAGE), np.float32)
         scale = float(abs(inputs).max()) / 127
-        bytes_ = Int8(layer, scale)
+        bytes_ = Int8.of(layer, scale)
         expected = bytes_.forward(inputs)
         assert np.allclose(Rounded(layer, scale).forward(inputs), expected, atol=1e-5)
 
@@ -135,3 +181,29 @@ def test_training_aware_of_rounding_keeps_masks_and_learns():
     assert small.accuracy(*examples()) > 0.9
     weights = pruned.layers.arrays["0.weights"]
     assert not small.layers.stored["0.levels"][weights == 0].any()
+
+
+def test_a_teacher_for_what_is_pruned_and_rounded():
+    part, inputs = examples(), examples().inputs
+    teacher = models.mlp(IMAGE, [40], CLASSES)
+    training(teacher).run(part, 30)
+    small, reports = chain(
+        teacher,
+        lambda model: prune(model, 0.8),
+        lambda model: round_to_levels(model, inputs),
+        lambda student: distil(teacher, student, training, part, 20),
+        lambda model: quantise(model, inputs),
+    )
+    assert [report.way.split()[0] for report in reports] == [
+        *("magnitude", "8-bit", "distillation", "8-bit")
+    ]
+    assert reports[-1].bytes_after < 0.2 * reports[0].bytes_before
+    assert reports[-1].parameters_after < 0.3 * teacher.parameters
+    untaught, _ = quantise(prune(teacher, 0.8)[0], inputs)
+    wanted = teacher.predict(inputs)
+
+    def apart(model):
+        return np.linalg.norm(model.predict(inputs) - wanted)
+
+    assert apart(small) < 0.5 * apart(untaught)
+    assert isinstance(small.loss, models.CrossEntropy)

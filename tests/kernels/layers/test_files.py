@@ -21,8 +21,9 @@ def test_what_is_read_is_what_was_written(tmp_path_factory, shape, zeros, dtype,
     array = generator.integers(-9, 9, shape).astype(dtype) * (generator.random(shape) >= zeros)
     arrays = {"0.weights": array.astype(dtype), "1.bias": np.zeros(3, np.float32)}
     path = tmp_path_factory.mktemp("files") / "layer.safetensors"
-    path.write_bytes(encode(arrays))
-    found = read(path)
+    path.write_bytes(encode(arrays, of="a layer"))
+    found, texts = read(path)
+    assert texts == {"of": "a layer"}
     assert set(found) == set(arrays)
     for name, expected in arrays.items():
         assert found[name].dtype == expected.dtype

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as drawn
 
-from convgrad.kernels import Case, get, operation
+from convgrad.kernels import Case, find, get, operation
 from convgrad.kernels.products import quantised_levels, quantised_numba
+from convgrad.kernels.products.quantised_levels import Quantised, quantise_weights
 from convgrad.kernels.products.quantised_operations import LONGEST, dequantised, integer_sums
 
 FLOATS = st.floats(-1e6, 1e6, width=32)
@@ -101,3 +102,22 @@ def test_bytes_are_those_of_the_small_type(bits, kept):
     assert case.bytes == 4 * (2 * 6 + 2 * 5 + 5) + kept
     assert case.parameters == 30
     assert case.flops == 2 * 2 * 30
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("dense_quantised", {"bits": 8, "scale_per": "output"}),
+        ("dense_quantised", {"bits": 4, "scale_per": "output"}),
+        ("dense_int8", {"scale_per": "output", "input_scale": 0.1}),
+    ],
+)
+def test_kernels_prepare_from_levels_too(name, options):
+    generator = np.random.default_rng(0)
+    weights, inputs = generator.standard_normal((19, 40)), generator.standard_normal((3, 40))
+    levels, scales = quantise_weights(weights, options.get("bits", 8), "output")
+    given = Quantised(levels.astype(np.int8), scales[:, 0])
+    for kernel in find(name):
+        if kernel.prepares and kernel.family != "auto":
+            found = kernel.prepares(given, **options)(inputs)
+            np.testing.assert_array_equal(found, kernel.prepares(weights, **options)(inputs))

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
-from convgrad.kernels import Case, find, operation
+from convgrad.kernels import Case, find, get, operation
 from convgrad.kernels.operation import error_ratio
 from convgrad.kernels.products import sparse_blocks, sparse_csr
 
@@ -75,3 +76,24 @@ def test_whole_blocks_are_dropped():
     weights = drawn(features=40, outputs=48, sparsity=0.9, block=16)
     values, _, _ = sparse_blocks.pack(weights)
     assert values.size == np.count_nonzero(weights)
+
+
+@pytest.mark.parametrize("name", ["numba_blocks", "numba_csr", "numpy_zeros", "scipy_csr"])
+def test_kernels_prepare_from_compressed_rows_too(name):
+    generator = np.random.default_rng(0)
+    weights = generator.standard_normal((19, 40)) * (generator.random((19, 40)) < 0.2)
+    inputs = generator.standard_normal((3, 40))
+    prepares = get("dense_pruned", name).prepares
+    found = prepares(csr_array(weights))(inputs)
+    np.testing.assert_array_equal(found, prepares(weights)(inputs))
+
+
+@pytest.mark.parametrize("sparsity", [0.1, 0.5, 0.95])
+def test_an_outline_has_the_share_of_zeros_of_its_case(sparsity):
+    case = Case.of("dense_pruned", features=300, outputs=200, sparsity=sparsity)
+    (kind, told), (_, expected) = (
+        case.definition.traits(*arguments.arrays) for arguments in (case.outline(), case.inputs())
+    )
+    assert kind == "2-D"
+    assert told == pytest.approx(expected, abs=0.3)
+    assert told[3] == pytest.approx(np.log2(1 - sparsity), abs=0.1)

@@ -1,0 +1,1 @@
+"""Studies of models: recipes as data, trained before anything is timed."""
