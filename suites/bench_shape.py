@@ -6,4 +6,4 @@ from convgrad.suites.suite import bench
 
 __all__ = ["SUITE", "bench"]
 
-SUITE = Study("shape", RECIPES, SEEDS, {"smoke": [1], "laptop": [1, 64], "thorough": [1, 64]})
+SUITE = Study("shape", RECIPES, SEEDS, batches=(1, 64))

@@ -104,8 +104,16 @@ class Turn(NamedTuple):
         return f"{stratum.operation}, {stratum.kind} {self.dtype}, {self.threads} threads"
 
     @property
+    def kernels(self):
+        """Those among which there is a choice."""
+        candidates = auto.candidates(self.stratum.operation, self.threads)
+        return [k for k in candidates if k.why_not() is None and k.name != "python_loops"]
+
+    @property
     def share(self):
-        """Of the time: the more coordinates, the more cases are needed."""
+        """Of the time: the more coordinates, the more cases; one alone where nothing competes."""
+        if len(self.kernels) == 1:
+            return 0
         case = self.stratum.draw(np.random.default_rng(0), self.dtype)
         return len(_where(case, self.threads)[1])
 
@@ -149,7 +157,6 @@ class Stopwatch:
     def __init__(self, random):
         self.random = random
         self.crew = Crew(lambda n: environment.fair_environment(os.environ, n)[0])
-        self.forecast = Forecast()
         self.waited = 0.0
         self.folder = tempfile.TemporaryDirectory(prefix="convgrad-")
         self.home, self.prepared = None, False
@@ -164,15 +171,12 @@ class Stopwatch:
     def start(self, turn):
         """Have a worker for each candidate, and have all of them compile; returns candidates."""
         begin = time.monotonic()
-        candidates = {
-            k.name: k
-            for k in auto.candidates(turn.stratum.operation, turn.threads)
-            if k.why_not() is None and k.name != "python_loops"
-        }
+        candidates = {kernel.name: kernel for kernel in turn.kernels}
         if self.home != (turn.stratum.operation, turn.threads):
             self.crew.dismiss()
         self.home = turn.stratum.operation, turn.threads
         self.prepared = turn.stratum.prepared
+        self.forecast = Forecast()  # Plain calls, which pack, say nothing of prepared ones.
         wanted = {(name, 0): kernel for name, kernel in candidates.items()}
         limit = environment.available_bytes() // 2
         lost = self.crew.summon(wanted, turn.threads, limit)
@@ -279,8 +283,6 @@ def tune(operations, seconds, progress, random):
                     done += 1
                     if time.monotonic() - begin - stopwatch.waited > due:
                         break
-                if len(candidates) == 1:
-                    break  # There is nothing to choose: a few sizes make it known.
     timings = {}
     for stratum in {id(turn.stratum): turn.stratum for turn in own}.values():
         if stratum.points:

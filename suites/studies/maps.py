@@ -9,6 +9,7 @@ from convgrad.kernels.layers import (
     Bias,
     Convolution,
     Dense,
+    Dropout,
     LocallyConnected,
     MaxPool,
     ReLU,
@@ -21,6 +22,8 @@ from convgrad.kernels.layers import (
 from convgrad.kernels.models import CrossEntropy, Model
 
 _TAPS = 3, 3
+_DROPOUT = 0.3
+"""Share that training leaves out in front of the dense layer, as in other networks of digits."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class MapBetween:
         around, own = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
         layers = _pooled(Convolution(input_shape, self.before, _TAPS, around))
         layers += _pooled(self.make(layers[-1].output_shape, self.after, own))
+        layers.append(Dropout(layers[-1].output_shape, _DROPOUT))
         layers.append(Dense(layers[-1].output_shape, (classes,), around))
         return Model(Sequence([*layers, Bias((classes,))]), CrossEntropy())
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from convgrad.kernels.compression.kept import Kept
 from convgrad.kernels.models import Adam, Training
 
 FAMILIES = (
@@ -131,8 +132,8 @@ def learn(recipe, seed, dataset, base_model=None):
 
 
 def _learned(model):
-    """Numbers that training has learned, also where a layer stores levels in their place."""
+    """Numbers that training has learned, also where a layer keeps something smaller of them."""
     return sum(
-        leaf.parameters or sum(a.size for a in leaf.stored.values() if a.ndim > 1)
+        leaf.outline().size if isinstance(leaf, Kept) else leaf.parameters
         for leaf in model.layers.leaves()
     )

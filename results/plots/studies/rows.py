@@ -57,7 +57,8 @@ def _column(axes, column, cells):
         accuracy_axis(axes.xaxis, cells)
         best = cells[column.column].max()
     else:
-        ends = np.log10(cells[list(column.columns)])
+        ends = cells[list(column.columns)]
+        ends = np.log10(ends.where(ends > 0))  # memory below a page is none
         low, high = np.nanmin(ends), np.nanmax(ends)
         margin = 0.06 * max(high - low, 0.5)
         cost_axis(axes.xaxis, column, 10 ** (low - margin), 10 ** (high + margin))
