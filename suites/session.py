@@ -19,6 +19,7 @@ from convgrad.results.report import write_report
 from convgrad.results.schema import AGAINST, CALLS, SAMPLE_COLUMNS
 from convgrad.results.store import CannotWrite, Run
 from convgrad.suites import against
+from convgrad.suites.linear.suite import LinearSuite
 from convgrad.suites.machine import environment, facts
 from convgrad.suites.machine.roofs import highest
 from convgrad.suites.measure.engine import Engine
@@ -62,7 +63,7 @@ class Session:
         self.blocks, self.cells, self.suite_of, self.deadlines = {}, {}, {}, {}
         self.engine = self.run = self.folder = self.crew = self.scratch = None
         self.taken_out, self.given_up, self.aims = {}, False, []
-        self.studies, self.models = {}, None
+        self.studies, self.models, self.analyses = {}, None, []
         if not (self.checking or option("collectonly") or option("benchmark_skip")):
             self.folder = Path(option("resume") or option("out") or new_folder())
 
@@ -73,6 +74,8 @@ class Session:
             return []
         if facts_of := getattr(suite, "facts", None):
             self.aims += facts_of(option("preset"), option("seed"))
+        if isinstance(suite, LinearSuite):
+            self.analyses.append(suite)
         if isinstance(suite, Study):
             self.studies[suite.name] = f"convgrad.suites.{path.stem}", suite
         blocks = suite.blocks(
@@ -162,6 +165,8 @@ class Session:
             self._describe()
         if self.run:
             self.engine.compile([block for block in self.blocks if self._missing(block)])
+            for suite in self.analyses:  # with code that has been compiled, and its time booked
+                suite.analyse(option("preset"), self.run.path, self.crew, self._wants, self.report)
 
     def _fair_environment(self, threads):
         """Environment of a process: thread counts set, nothing that holds a peer back."""

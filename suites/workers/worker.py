@@ -300,6 +300,7 @@ def serve(connection, operation, kernel, threads):
         "overhead": spin.call_overhead_s,
         "pools": facts.thread_pools,
         "learn": _learn,
+        "find": _find,
     }
     if kernel is not None:
         worker = Worker(operation, kernel)
@@ -321,6 +322,13 @@ def _learn(*arguments):
     from convgrad.suites.studies.training import learn
 
     return learn(*arguments)
+
+
+def _find(function, *arguments):
+    """Have a finding of linear analysis; imported here, as most runs have none."""
+    from convgrad.suites.linear import findings
+
+    return getattr(findings, function)(*arguments)
 
 
 _TIMING = ("sample", "roof", "spin", "overhead")
