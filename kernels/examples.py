@@ -254,6 +254,16 @@ EDGE_CASES = {
             ("groups", (4, 5, 4, 6, 3, 3), {"groups": 2, "batch": 2}),
             ("depthwise", (3, 5, 6, 3, 3, 3), {"groups": 3}),
             ("depthwise, two filters a channel", (3, 5, 4, 6, 2, 3), {"groups": 3, "stride": 2}),
+            (
+                "depthwise, channels of two images in a vector",
+                (9, 4, 5, 9, 3, 3),
+                {"groups": 9, "batch": 2},
+            ),
+            (
+                "depthwise, dilation",
+                (17, 5, 6, 34, 3, 2),
+                {"groups": 17, "dilation": 2, "padding": 2},
+            ),
             ("one row", (2, 1, 9, 2, 1, 4), {}),
             ("one column", (2, 9, 1, 2, 4, 1), {"padding": "valid"}),
         ]

@@ -10,6 +10,7 @@ from importlib.resources import files
 
 from convgrad.results.ledger import ledger
 from convgrad.results.page_machine import machine_section
+from convgrad.results.page_models import models_table
 from convgrad.results.page_tables import (
     absent_table,
     cells_table,
@@ -19,6 +20,7 @@ from convgrad.results.page_tables import (
 )
 from convgrad.results.plots import main_view, select, style
 from convgrad.results.plots.views import threads_text
+from convgrad.results.schema import MODELS
 from convgrad.results.summary import winners
 
 MOST_BYTES = 4_800_000
@@ -44,19 +46,19 @@ def render(info, cells, pictures):
     room -= len(sections[0].encode())
     for number, operation in enumerate(operations):
         drawn = pictures.get(operation, [])
-        tables = _tables(operation, won, compiled)
+        tables = _tables(operation, cells, won, compiled)
         share = room // (len(operations) - number)
         sections.append(_operation(operation, drawn, tables, share))
         room -= len(sections[-1].encode())
     title = f"convgrad: {(info.get('machine') or {}).get('cpu', 'a run')}"
-    links = "".join(f'<a href="#{escape(name)}">{escape(name)}</a>' for name in operations)
+    links = "".join(f'<a href="#{escape(n)}">{escape(_heading(n))}</a>' for n in operations)
     return "\n".join(
         [
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
             f"<title>{escape(title)}</title>\n<style>{_part('css')}</style>\n</head>\n<body>",
-            f"<header><h1>Which kernel is fastest here?</h1>{_lead(info, cells)}",
+            f"<header><h1>{_question(operations)}</h1>{_lead(info, cells)}",
             f'<nav>{links}<a href="#machine">machine</a><a href="#absent">what could not run</a>',
             '<a href="#cells">all cells</a></nav></header>\n<main>',
             *sections,
@@ -64,6 +66,17 @@ def render(info, cells, pictures):
             f"</main>\n<script>\n{_part('js')}</script>\n</body>\n</html>\n",
         ]
     )
+
+
+def _question(operations):
+    """What the page answers first."""
+    if operations == [MODELS]:
+        return "What does a model cost, and what does it know?"
+    return "Which kernel is fastest here?"
+
+
+def _heading(operation):
+    return "trained models" if operation == MODELS else operation
 
 
 def _lead(info, cells):
@@ -76,10 +89,13 @@ def _lead(info, cells):
 
 
 def _overview(drawn, won, cells):
+    contests = cells[cells.operation != MODELS]
+    if contests.empty and len(cells):
+        return ""
     if won.empty:
         return "<section><h2>Overview</h2><p>Nothing has been measured yet.</p></section>"
-    dtype, threads, cache, call = main_view(cells)
-    main = winners(select(cells, dtype, threads, cache, call))
+    dtype, threads, cache, call = main_view(contests)
+    main = winners(select(contests, dtype, threads, cache, call))
     lines = []
     for operation, part in main.groupby("operation", sort=False):
         wins = part.winner.value_counts()
@@ -97,7 +113,9 @@ def _overview(drawn, won, cells):
     return f"<section><h2>Overview</h2>{''.join(map(_figure, drawn))}{words}</section>"
 
 
-def _tables(name, won, compiled):
+def _tables(name, cells, won, compiled):
+    if name == MODELS:
+        return models_table(cells[cells.operation == MODELS])
     own = won[won.operation == name]
     if own.empty:
         return "<p>Nothing was measured; see what could not run, below.</p>"
@@ -119,7 +137,8 @@ def _operation(name, drawn, tables, room):
         names = ", ".join(f"plots/{escape(one)}.svg" for one in left_out)
         parts.append(f"<p>More figures lie beside this page: {names}.</p>")
     figures = "".join(parts)
-    return f'<section id="{escape(name)}"><h2>{escape(name)}</h2>{figures}{tables}</section>'
+    heading = escape(_heading(name))
+    return f'<section id="{escape(name)}"><h2>{heading}</h2>{figures}{tables}</section>'
 
 
 def _figure(picture):

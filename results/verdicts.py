@@ -182,7 +182,9 @@ def judge(pairs, timings):
         together = compare_together([paired[index] for index in indices], blocks)
         comparisons |= zip(indices, together)
         adjusted |= zip(indices, holm([comparisons[index].p for index in indices]))
-    rows = pd.DataFrame.from_dict(comparisons, orient="index", columns=Comparison._fields)
+    rows = pd.DataFrame.from_dict(
+        comparisons, orient="index", columns=Comparison._fields, dtype=float
+    )
     rows["p_adjusted"] = pd.Series(adjusted, dtype=float)
     said = {}
     for index, comparison in comparisons.items():

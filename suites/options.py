@@ -13,6 +13,7 @@ from convgrad.kernels.validation import DTYPES
 from convgrad.results.schema import CACHES, CALLS
 from convgrad.suites.machine.environment import usable_cores
 from convgrad.suites.measure.settings import PRESETS
+from convgrad.suites.studies import recipe
 
 SELECTIONS = {
     "operation": "only this operation (may be repeated, as all of these)",
@@ -69,7 +70,7 @@ def check(config):
     accepted = {
         "operation": kernels.operations(),
         "kernel": list(dict.fromkeys(k.name for k in kernels.find(usable=False))),
-        "family": registry.FAMILIES,
+        "family": (*registry.FAMILIES, *recipe.FAMILIES),
         "device": registry.DEVICES,
         "dtype": [dtype.name for dtype in DTYPES],
         "threads": [str(count) for count in range(1, usable_cores() + 1)],

@@ -212,7 +212,7 @@ class Session:
             crew.close()
         served.serve(self.models)
         spent = time.monotonic() - start
-        left = max(self.settings.budget_s - spent, self.settings.budget_s / 4)
+        left = max(self.settings.budget_s - spent, self.settings.budget_s / 2)
         self.settings = dataclasses.replace(self.settings, budget_s=left)
 
     def _recall(self, identities):

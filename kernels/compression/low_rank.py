@@ -40,7 +40,8 @@ def factorise(model, share):
 
     A dense layer becomes two, a convolution a few filters and 1 x 1 mixtures of them (Zhang, Zou,
     He and Sun, 2015). Maps with no fewer parameters then stay as they are, and so do grouped and
-    locally connected ones. To fine-tune the result, train it.
+    locally connected ones, and those of as many outputs as the model: their rank is that of its
+    answers. To fine-tune the result, train it.
 
     Parameters
     ----------
@@ -57,7 +58,10 @@ def factorise(model, share):
     share = proper_share(share)
     if share == 0:
         reject("share", repr(share), "a number above 0, and below 1")
-    small = with_layers(model, lambda leaf: _factorise(leaf, share))
+    answers = model.layers.output_shape
+    small = with_layers(
+        model, lambda leaf: leaf if leaf.output_shape == answers else _factorise(leaf, share)
+    )
     return small, report(f"low rank, {share:.0%} of the full one", model, small)
 
 

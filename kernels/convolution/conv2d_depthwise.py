@@ -1,6 +1,5 @@
-"""Depthwise `conv2d` with Numba: one channel at a time, laid out with its zeros in L1."""
+"""Depthwise `conv2d` with Numba: lanes are channels, of one image or of several."""
 
-from functools import lru_cache
 from math import prod
 
 import numba
@@ -8,175 +7,203 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
-from convgrad.kernels.convolution.conv2d_numba_planes import (
-    channel_length,
-    forward_layout,
-    plane_numbers,
-    tap_offsets,
-)
+from convgrad.kernels.convolution.conv2d_blocked import unpack_row
 from convgrad.kernels.convolution.geometry import output_sides
 from convgrad.kernels.registry import kernel
 from convgrad.kernels.validation import plain
 
-_FOUR, _ONE = (0,) * 4, (0,)
-"""Vectors of outputs whose sums stay in registers, and share the broadcast of a weight."""
+_EIGHT, _FOUR = (0,) * 8, (0,) * 4
+"""Pixels whose sums stay in registers, and share each weight."""
+_RUN = 128
+"""About so many outputs are worked on together, and turned round to planes."""
 _SMALLEST_PART = 1 << 15
 """Outputs, about 10 us of work: less is not worth waking a thread."""
 
 
 @njit(cache=True)
-def _copy_apart(images, seen, stride, planes, to, count):
-    """Copy so many pixels that lie a stride apart."""
+def _pack(filters, channels, taps, weights):
+    """Set weights (filters of a channel, taps, channels), the first channels again at the end."""
+    each, pitch = len(filters) // (channels * taps), channels + vector.width(filters)
+    for tap in range(each * taps):
+        for channel in range(channels):
+            weights[tap * pitch + channel] = filters[channel * each * taps + tap]
+        for place in range(tap * pitch + channels, (tap + 1) * pitch):
+            weights[place] = weights[place - channels]
+
+
+@njit(cache=True)
+def _zeros(size, array):
+    """Zeros, so many from where a cache line begins, and that place."""
+    memory = np.zeros(size + vector.width(array), array.dtype)
+    return memory, -(memory.ctypes.data // memory.itemsize) % vector.width(array)
+
+
+@njit(cache=True)
+def _fill_row(images, seen, plane, count, pixels, to):
+    """Copy ``count`` pixels of a row, of as many planes as lanes."""
     lanes = vector.width(images)
-    if stride > 2:
-        for i in range(count):
-            planes[to + i] = images[seen + i * stride]
-        return
-    for i in range(0, count, lanes):
-        at, some = seen + i * stride, min(lanes, count - i)
-        if stride == 1:
-            pixels = vector.load_first(images, at, lanes, some)
+    for x in range(0, count, lanes):
+        if count - x >= lanes:
+            tile = vector.load_tile(images, seen + x, plane, lanes, lanes)
+            vector.store_tile(pixels, to + x * lanes, lanes, vector.transpose(tile))
         else:
-            low = vector.load_first(images, at, lanes, 2 * some - 1)
-            high = vector.load_first(images, at + lanes, lanes, 2 * some - 1 - lanes)
-            pixels = vector.unzip(low, high)[0]
-        vector.store_first(planes, to + i, pixels, some)
+            tile = vector.load_rows(images, seen + x, plane, lanes, lanes, 1, count - x)
+            tile = vector.transpose(tile)
+            vector.store_rows(pixels, to + x * lanes, lanes, tile, 1, count - x)
 
 
 @njit(cache=True)
-def _fill(images, first, size, layout, rows, columns, planes):
-    """Copy the pixels of a channel to where they lie in its planes; zeros are there already."""
-    height, across = size
-    top, left, stride, pitch, length = layout
-    count = columns.max() + 1
-    for number in range(stride * stride):
-        kind, other = number // stride, number % stride
-        if rows[kind] < 0 or columns[other] < 0:
-            continue
-        # The first row and pixel of these remainders, and where they go.
-        y, x = (kind - top) % stride, (other - left) % stride
-        place = (y + top) // stride * pitch + (x + left) // stride
-        start = (rows[kind] * count + columns[other]) * length
-        wide = (across - x + stride - 1) // stride
-        while y < height and place < length:
-            to, seen, some = start + place, first + y * across + x, min(wide, length - place)
-            _copy_apart(images, seen, stride, planes, to, some)
-            y, place = y + stride, place + pitch
+def _set_tile(pixels, at, places, weights, first, sums, to, steps, tile, columns, apart):
+    """Set the sums of some pixels; ``tile``, ``columns`` and ``apart`` are as long as they say."""
+    lanes, (pitch, dilation) = vector.width(pixels), steps
+    total = vector.zero_tile(pixels, lanes, len(tile))
+    for place in places:
+        if len(apart) == 1 and dilation == 1:  # Taps side by side see pixels side by side.
+            w = vector.load_tile(weights, first, pitch, lanes, len(columns))
+            total = vector.add_toeplitz(total, pixels, place + at, lanes, w)
+        else:
+            for column in range(len(columns)):
+                seen = place + at + column * dilation * lanes
+                x = vector.load_tile(pixels, seen, len(apart) * lanes, lanes, len(tile))
+                w = vector.load_tile(weights, first + column * pitch, 0, lanes, 1)
+                total = vector.add_outer(total, w, x)
+        first += len(columns) * pitch
+    vector.store_tile(sums, to, lanes, total)
 
 
 @njit(cache=True)
-def _set_sums(planes, at, offsets, weights, first, sums, tile):
-    lanes = vector.width(planes)
-    total = vector.zero_tile(planes, lanes, len(tile))
-    for tap in range(len(offsets)):
-        x = vector.load_tile(planes, at + offsets[tap], lanes, lanes, len(tile))
-        w = vector.broadcast_tile(weights, first + tap, 0, lanes, 1)
-        total = vector.add_outer(total, w, x)
-    vector.store_tile(sums, at, lanes, total)
+def _set_row(pixels, places, weights, first, sums, to, count, steps, columns, apart):
+    """Set the sums of a row of outputs, rounded up to whole tiles."""
+    lanes, x = vector.width(pixels), 0
+    while x < count:
+        at, own = x * len(apart) * lanes, to + x * lanes
+        if count - x > len(_FOUR):
+            _set_tile(pixels, at, places, weights, first, sums, own, steps, _EIGHT, columns, apart)
+            x += len(_EIGHT)
+        else:
+            _set_tile(pixels, at, places, weights, first, sums, own, steps, _FOUR, columns, apart)
+            x += len(_FOUR)
 
 
 @njit(cache=True)
-def _set_channels(images, shape, layout, rows, columns, offsets, weights, items, result):
-    """Set the outputs of some channels, of one image after the other.
+def _set_planes(images, shape, padding, taps, weights, items, columns, apart, result):
+    """Set the outputs of some blocks of planes, as many as lanes.
 
     Parameters
     ----------
     images : ndarray, 1-D
     shape : (int, int, int)
         Channels, and sides, of an image.
-    layout : (int, int, int, int, int)
-        Zeros above and to the left, stride, pitch and length of a plane.
-    rows, columns : ndarray
-        Planes by the remainder of row and column; -1 where none is needed.
-    offsets : ndarray
-        Where in the planes the taps' pixels lie for the first output.
+    padding : (int, int, int)
+        Zeros above, to the left and to the right.
+    taps : (int, int)
+        Rows of a filter, and dilation.
     weights : ndarray, 1-D
-    items : (int, int)
-        First channel, and the one after the last.
+        From `_pack`.
+    items : (int, int, int)
+        First item, and the one after the last; a block makes so many items, stripes of rows.
+    columns, apart : tuple
+        As long as a row of taps, and the stride: each has code of its own.
     result : ndarray, shape (batch, filters, height, width)
     """
     lanes, (channels, tall, wide) = vector.width(images), shape
-    pitch, length = layout[3], layout[4]
-    filters, height, across = result.shape[1:]
-    flat, plane = result.reshape(-1), height * across
-    outputs = (height - 1) * pitch + across
-    room = len(_FOUR) * lanes
-    planes = np.zeros((rows.max() + 1) * (columns.max() + 1) * length + room, images.dtype)
-    sums = np.empty(outputs + room, images.dtype)
-    for item in range(items[0], items[1]):
-        image, channel = item // channels, item % channels
-        _fill(images, item * tall * wide, (tall, wide), layout, rows, columns, planes)
-        for number in range(channel * filters // channels, (channel + 1) * filters // channels):
-            first, at = number * len(offsets), 0
-            while outputs - at > 2 * lanes:
-                _set_sums(planes, at, offsets, weights, first, sums, _FOUR)
-                at += len(_FOUR) * lanes
-            while at < outputs:
-                _set_sums(planes, at, offsets, weights, first, sums, _ONE)
-                at += lanes
-            start = (image * filters + number) * plane
-            for row in range(height):
-                for x in range(0, across, lanes):
-                    some, place = vector.load(sums, row * pitch + x, lanes), start + row * across
-                    if across - x >= lanes:
-                        vector.store(flat, place + x, some)
-                    else:
-                        vector.store_first(flat, place + x, some, across - x)
+    stride, (rows, dilation), (begin, end, stripes) = len(apart), taps, items
+    height, across = result.shape[2:]
+    each, planes, plane = result.shape[1] // channels, len(images) // (tall * wide), height * across
+    steps, flat = (channels + lanes, dilation), result.reshape(-1)
+    together, reach = min(max(_RUN // across, 1), height), (rows - 1) * dilation + 1
+    # Rows of pixels come round: a row takes the place of the one that is needed no longer.
+    around, row_pitch = (together - 1) * stride + reach, (padding[1] + wide + padding[2]) * lanes
+    pixels, start = _zeros(around * row_pitch + len(_EIGHT) * stride * lanes, images)
+    sums, to = _zeros((together * across + len(_EIGHT) + lanes) * lanes, images)
+    square, places = np.empty(lanes * lanes, images.dtype), np.empty(rows, np.int64)
+    for item in range(begin, end):
+        # The last block overlaps the one before: the same sums, to the bit.
+        first, stripe = min(item // stripes * lanes, planes - lanes), item % stripes
+        low, high = stripe * height // stripes, (stripe + 1) * height // stripes
+        filled = 0
+        for top in range(low, high, together):
+            some = min(together, high - top)
+            for y in range(max(filled, top * stride), (top + some - 1) * stride + reach):
+                seen, row = y - padding[0], start + y % around * row_pitch + padding[1] * lanes
+                if 0 <= seen < tall:
+                    _fill_row(images, (first * tall + seen) * wide, tall * wide, wide, pixels, row)
+                else:
+                    for i in range(row, row + wide * lanes):
+                        pixels[i] = 0
+                filled = y + 1
+            for number in range(each):
+                own = number * rows * len(columns) * steps[0] + first % channels
+                for row in range(some):
+                    for i in range(rows):
+                        y = (top + row) * stride + i * dilation
+                        places[i] = start + y % around * row_pitch
+                    at = to + row * across * lanes
+                    _set_row(pixels, places, weights, own, sums, at, across, steps, columns, apart)
+                place, size = (first * each + number) * plane + top * across, (lanes, each * plane)
+                unpack_row(sums, to, lanes, some * across, size, square, flat, place, 1)
 
 
 @njit(cache=True, parallel=True)
-def _set_channels_shared(
-    images, shape, layout, rows, columns, offsets, weights, items, parts, result
-):
+def _set_planes_shared(images, shape, padding, taps, weights, items, parts, columns, apart, result):
     for part in prange(parts):
-        own = part * items // parts, (part + 1) * items // parts
-        _set_channels(images, shape, layout, rows, columns, offsets, weights, own, result)
+        own = part * items[0] // parts, (part + 1) * items[0] // parts, items[1]
+        _set_planes(images, shape, padding, taps, weights, own, columns, apart, result)
 
 
 def _serves(images, filters, **_):
-    return None if filters.shape[1] == 1 else "its filters see one channel each"
+    if filters.shape[1] > 1:
+        return "its filters see one channel each"
+    lanes = vector.lanes_of(images.dtype)
+    return None if prod(images.shape[:2]) >= lanes else f"it takes {lanes} channels at a time"
+
+
+def _weights_elements(images, filters):
+    channels = images.shape[1]
+    return filters.size // channels * (channels + vector.lanes_of(images.dtype))
 
 
 def _workspace(images, filters, *, stride, padding, dilation, **_):
-    """For each thread the planes and sums of a channel."""
-    size, filter_size = images.shape[2:], filters.shape[2:]
-    sides = output_sides(size, filter_size, stride, padding, dilation)
-    *_, layout = forward_layout(size, filter_size, sides, stride, padding, dilation)
-    own = channel_length(layout) + sides[0] * layout.pitch
-    return numba.get_num_threads() * own * images.itemsize
-
-
-@lru_cache(256)
-def _plan(size, filter_size, sides, stride, padding, dilation):
-    """What `_set_channels` has to know of a layer, but for its channels; it takes as long."""
-    *axes, layout = forward_layout(size, filter_size, sides, stride, padding, dilation)
-    offsets = tap_offsets(1, channel_length(layout), *axes, layout)
-    integers = *layout.before, stride, layout.pitch, layout.length
-    return integers, *plane_numbers(layout), offsets
+    """Packed weights, and for each thread some rows of pixels and sums."""
+    taps = filters.shape[2:]
+    sides = output_sides(images.shape[2:], taps, stride, padding, dilation)
+    together = min(max(_RUN // sides[1], 1), sides[0])
+    rows = (together - 1) * stride + (taps[0] - 1) * dilation + 1
+    pixels = rows * (images.shape[3] + sum(padding[1])) + len(_EIGHT) * stride
+    sums = together * sides[1] + len(_EIGHT)
+    own = (pixels + sums) * vector.lanes_of(images.dtype)
+    return (_weights_elements(images, filters) + numba.get_num_threads() * own) * images.itemsize
 
 
 @kernel("conv2d", family="numba", serves=_serves, workspace=_workspace)
 def numba_depthwise(images, filters, *, stride, padding, dilation, groups, out=None):
-    """Direct sums of one channel at a time, 4 vectors of outputs in registers.
+    """Direct sums with channels as lanes: 8 pixels in registers.
 
-    A channel is copied to where its zeros are, a plane for each remainder of rows and columns
-    modulo the stride (`conv2d_numba_planes`), in L1 or L2 and over the channel before, so that
-    zeros are written once; a tap then takes 4 loads and a broadcast for 4 multiply-adds. Runs of
-    outputs cross rows, and those between two rows are dropped. Images and result are read and
-    written once. Sums run in a fixed order. Work is split over images and channels. For layers
-    whose filters see a channel each, any number of filters for it.
+    Planes of as many channels as lanes, those of the next image where one has no more, are turned
+    round row by row, as far as a run of outputs needs them, and stay in L1 with their zeros; sums
+    are turned back. A row of taps at stride 1 loads each pixel once for all of them, 12 loads
+    and 5 of weights for 40 multiply-adds at 5 taps (a Toeplitz tile, as ``numba_toeplitz``), and
+    else a pixel for each. Lanes and outputs are not lost at any side or stride, but for rows
+    that are rounded up to 4 pixels. Images and result are read and written once. Sums run in a
+    fixed order. Work is split over blocks of channels, and rows where these are few. For layers
+    whose filters see a channel each, any number of filters for it, and at least a vector of
+    channels in all images.
     """
-    size, filter_size = images.shape[2:], filters.shape[2:]
-    sides = output_sides(size, filter_size, stride, padding, dilation)
+    (batch, channels, *size), taps = images.shape, filters.shape[2:]
+    sides = output_sides(size, taps, stride, padding, dilation)
     if out is None:
-        out = np.empty((len(images), len(filters), *sides), images.dtype)
-    plan = _plan(size, filter_size, sides, stride, padding, dilation)
-    pixels, weights = plain(images).reshape(-1), plain(filters).reshape(-1)
-    arguments = pixels, images.shape[1:], *plan, weights
-    items = prod(images.shape[:2])
-    parts = max(min(out.size // _SMALLEST_PART, numba.get_num_threads(), items), 1)
+        out = np.empty((batch, len(filters), *sides), images.dtype)
+    weights = np.empty(_weights_elements(images, filters), images.dtype)
+    _pack(plain(filters).reshape(-1), channels, prod(taps), weights)
+    zeros, shape = (padding[0][0], *padding[1]), images.shape[1:]
+    arguments = plain(images).reshape(-1), shape, zeros, (taps[0], dilation), weights
+    codes = (0,) * taps[1], (0,) * stride
+    blocks = -(-batch * channels // vector.lanes_of(images.dtype))
+    parts = max(min(out.size // _SMALLEST_PART, numba.get_num_threads()), 1)
+    stripes = min(parts, sides[0]) if blocks % parts and blocks < 8 * parts else 1
+    items, parts = blocks * stripes, min(parts, blocks * stripes)
     if parts == 1:
-        _set_channels(*arguments, (0, items), out)
+        _set_planes(*arguments, (0, items, stripes), *codes, out)
     else:
-        _set_channels_shared(*arguments, items, parts, out)
+        _set_planes_shared(*arguments, (items, stripes), parts, *codes, out)
     return out

@@ -8,6 +8,7 @@ import pandas as pd
 
 from convgrad.results.plots import accuracy, aims, ledger, over_size, roofline
 from convgrad.results.plots.overview import overview
+from convgrad.results.plots.studies import of_models
 from convgrad.results.plots.style import applied
 from convgrad.results.plots.views import (
     HOLLOW,
@@ -18,7 +19,7 @@ from convgrad.results.plots.views import (
     select,
     with_efficiency,
 )
-from convgrad.results.schema import CALLS
+from convgrad.results.schema import CALLS, MODELS
 
 __all__ = ["main_view", "select", "write_plots"]
 
@@ -57,21 +58,11 @@ def write_plots(cells, info, folder, held=()):
     folder.mkdir(parents=True, exist_ok=True)
     if cells.empty:
         return {}
-    pictures = {}
+    contests = cells[cells.operation != MODELS]
     with applied():
-        view = main_view(cells)
-        whole = select(cells, *view)
-        text = caption(whole, info, *view, marks="")
-        summary = overview(whole, "overview", "Who wins, and by how much", text, folder)
-        pictures[""] = [summary] if summary else []
-        if len(held):
-            counts = " and ".join(map(str, sorted(set(held.threads))))
-            seen = "all dtypes", counts, *view[2:]
-            text = caption(whole.assign(resolution=float("nan")), info, *seen, marks="")
-            pictures[""].insert(
-                0, aims.draw(held, "aims", "What our kernels are meant to reach", text, folder)
-            )
-    jobs = [(operation, own, info, folder) for operation, own in cells.groupby("operation")]
+        pictures = {"": list(_of_all(contests, info, folder, held)) if len(contests) else []}
+        models = of_models(cells[cells.operation == MODELS], info, folder)
+    jobs = [(operation, own, info, folder) for operation, own in contests.groupby("operation")]
     jobs.sort(key=lambda job: len(job[1]), reverse=True)
     if len(jobs) < _WORTH_PROCESSES:
         drawn = list(map(_drawn, jobs))
@@ -79,8 +70,24 @@ def write_plots(cells, info, folder, held=()):
         with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
             drawn = list(pool.map(_drawn, jobs))
     by_operation = {operation: found for (operation, *_), found in zip(jobs, drawn) if found}
+    if models:
+        by_operation[MODELS] = models
     order = [operation for operation in dict.fromkeys(cells.operation) if operation in by_operation]
     return pictures | {operation: by_operation[operation] for operation in order}
+
+
+def _of_all(cells, info, folder, held):
+    """Figures over all operations."""
+    view = main_view(cells)
+    whole = select(cells, *view)
+    if len(held):
+        counts = " and ".join(map(str, sorted(set(held.threads))))
+        seen = "all dtypes", counts, *view[2:]
+        text = caption(whole.assign(resolution=float("nan")), info, *seen, marks="")
+        yield aims.draw(held, "aims", "What our kernels are meant to reach", text, folder)
+    text = caption(whole, info, *view, marks="")
+    if summary := overview(whole, "overview", "Who wins, and by how much", text, folder):
+        yield summary
 
 
 _WORTH_PROCESSES = 3

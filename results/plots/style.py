@@ -18,6 +18,17 @@ FAMILIES = {
     "cuda": ("#CC79A7", "h"),
     "peer": ("#56B4E9", "X"),
     "auto": ("#7A3E9D", "*"),
+    # of models
+    "dense": ("#333333", "o"),
+    "local": ("#E69F00", "D"),
+    "convolution": ("#0072B2", "s"),
+    "separable": ("#56B4E9", "^"),
+    "low rank": ("#009E73", "v"),
+    "joined": ("#B5A800", "P"),
+    "pruned": ("#D55E00", "X"),
+    "fewer filters": ("#CC79A7", "h"),
+    "quantised": ("#7A3E9D", "*"),
+    "distilled": ("#8C6D46", "p"),
 }
 OTHER = ("#8C6D46", "p")
 

@@ -1,5 +1,6 @@
 """A study: models that are trained, and then timed against each other like kernels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -7,6 +8,9 @@ from convgrad import kernels
 from convgrad.kernels import datasets
 from convgrad.kernels.models.predict import Predict
 from convgrad.suites.measure.block import Block
+
+SEEDS = {"smoke": 2, "laptop": 5, "thorough": 10}
+"""Trainings of each recipe, by preset."""
 
 
 @dataclass(frozen=True)
@@ -20,14 +24,14 @@ class Study:
         By preset. Models that others are made from come before these.
     seeds : dict of str to int
         Trainings of each recipe, by preset.
-    batches : dict of str to sequence of int
+    batches : sequence of int
         Examples in a call that is timed.
     """
 
     name: str
     recipes: dict
     seeds: dict
-    batches: dict
+    batches: Sequence = (1,)
 
     operation = Predict.name
 
@@ -56,7 +60,7 @@ class Study:
         for data, names in by_data.items():
             dataset = datasets.load(data)
             sizes = {"shape": dataset.test.inputs.shape[1:], "classes": dataset.classes}
-            for batch in self.batches[preset]:
+            for batch in self.batches:
                 case = kernels.Case.of(
                     self.operation, data=data, study=self.name, batch=batch, **sizes
                 )

@@ -147,3 +147,10 @@ def test_equal_kernels_are_told_apart_in_few_figures():
         table = cells(pd.DataFrame(samples), facts)
         wrong += table.verdict.isin(["faster", "slower"]).any()
     assert wrong <= 60 * 0.05 + 2 * np.sqrt(60 * 0.05 * 0.95)
+
+
+def test_a_baseline_alone_is_compared_with_nobody():
+    table = summarise([{"base": 1.0}])
+    assert table.speedup.dtype == float
+    assert table.speedup.isna().all()
+    assert table.verdict.tolist() == [""]

@@ -31,15 +31,22 @@ def low_rank(weights, rank):
 
 def test_maps_of_such_a_rank_stay_the_same_maps():
     model = models.cnn(IMAGE, [(8, (3, 3)), (12, (3, 3))], [20], 4, dtype=np.float64)
-    for array in model.layers.arrays.values():
-        if array.ndim > 1:
-            low_rank(array, round(0.25 * min(len(array), array[0].size)))
+    *maps, last = (a for a in model.layers.arrays.values() if a.ndim > 1)
+    for array in maps:
+        low_rank(array, round(0.25 * min(len(array), array[0].size)))
     small, report = factorise(model, 0.25)
     inputs = np.random.default_rng(1).standard_normal((5, *IMAGE))
     assert np.allclose(small.predict(inputs), model.predict(inputs))
-    maps = 2 * (27 + 8) + 3 * (72 + 12) + 5 * (48 + 20) + 1 * (20 + 4)
-    assert small.parameters == maps + 8 + 12 + 20 + 4 == report.parameters_after
+    factors = 2 * (27 + 8) + 3 * (72 + 12) + 5 * (48 + 20)
+    assert small.parameters == factors + last.size + 8 + 12 + 20 + 4 == report.parameters_after
     assert report.bytes_after < report.bytes_before
+
+
+def test_the_last_map_keeps_its_rank():
+    model = models.mlp((30,), [20], 10)
+    small, _ = factorise(model, 0.1)
+    last = small.layers.arrays["3.weights"]
+    np.testing.assert_array_equal(last, model.layers.arrays["3.weights"])
 
 
 def test_factors_learn():

@@ -24,7 +24,7 @@ RECIPES = (
     recipe("b, 90 % zeros", "b"),
     recipe("smaller", "b, 90 % zeros"),
 )
-STUDY = Study("tried", {"smoke": RECIPES}, {"smoke": 2}, {"smoke": [1]})
+STUDY = Study("tried", {"smoke": RECIPES}, {"smoke": 2})
 
 
 class FakeCrew:
