@@ -203,15 +203,18 @@ def explained(operation_name, table, arguments, exact=False, prepared=False):
 
 
 def _without_times(operation_name, arguments, threads, exact):
-    """Any kernel that serves, compiled ones first."""
-    able = [
-        kernel
-        for kernel in candidates(operation_name, threads)
-        if kernel.why_not() is None
-        and kernel.why_not_bound(arguments) is None
-        and why_not_exact(kernel, arguments, exact) is None
-    ]
-    return min(able, key=lambda kernel: kernel.family != "numba").name
+    """Any kernel that serves, compiled ones first; BLAS beside threads where nothing else does."""
+
+    def able(count):
+        return [
+            kernel
+            for kernel in candidates(operation_name, count)
+            if kernel.why_not() is None
+            and kernel.why_not_bound(arguments) is None
+            and why_not_exact(kernel, arguments, exact) is None
+        ]
+
+    return min(able(threads) or able(1), key=lambda kernel: kernel.family != "numba").name
 
 
 def _discrete(definition):

@@ -273,6 +273,13 @@ def test_sums_of_integers_are_exact_enough_and_have_their_own_bound():
     assert np.array_equal(function(x, w, **options), function(x, w, exact=True, **options))
 
 
+def test_where_nothing_else_serves_blas_does():
+    sizes = {"channels": 4, "height": 5, "width": 5, "filters": 4, "groups": 2}
+    arguments = Case.of("conv2d_int8", **sizes).inputs()
+    for threads in (1, 2):
+        assert auto._without_times("conv2d_int8", arguments, threads, False) == "numpy_doubles"
+
+
 @pytest.mark.parametrize("call", ["plain", "prepared"])
 def test_the_share_of_zeros_has_a_say(call):
     definition = kernels.operation("dense_pruned")

@@ -72,7 +72,8 @@ def test_named_cases(name, dtype):
         case = Case.of(name, dtype, **sizes)
         outline = case.outline()
         assert outline.dtype == dtype
-        assert sum(array.base.nbytes for array in outline.arrays) <= 16 * len(outline.arrays)
+        # Next to no memory: a row at most, where the share of zeros is to be seen.
+        assert all(array.base.nbytes <= 8 * (array.shape[-1] + 1) for array in outline.arrays)
         assert case.flops > 0
         kept = 2 * case.cost.kept_bytes  # two weights of four bits in a byte
         assert case.cost.parameters <= case.cost.footprint + kept

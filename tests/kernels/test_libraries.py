@@ -126,7 +126,10 @@ LIBRARY = {
 }
 
 
-@pytest.mark.parametrize("k", find(device="cpu"), ids=lambda k: f"{k.operation}-{k.name}")
+KERNELS = [k for k in find(device="cpu") if k.operation in LIBRARY]
+
+
+@pytest.mark.parametrize("k", KERNELS, ids=lambda k: f"{k.operation}-{k.name}")
 def test_kernel_agrees_with_the_library(k):
     if k.operation != "convolve":
         pytest.importorskip("torch")
