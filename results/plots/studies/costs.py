@@ -69,12 +69,14 @@ def accuracy_axis(axis, cells, label=False):
     ----------
     axis : matplotlib.axis.Axis
     cells : DataFrame
-        Their accuracies and intervals fit.
+        Their accuracies fit, and their intervals unless these reach much further.
     label : bool
         Whether to say above the axes what it is, and to leave room for names at the top.
     """
-    values = cells[list(ACCURACY.columns)].to_numpy(float)
-    values = logit(values[np.isfinite(values)])
+    middle = logit(cells.accuracy.to_numpy())
+    reach = 0.5 * max(np.ptp(middle), 0.5)
+    values = logit(cells[list(ACCURACY.columns)].to_numpy(float))
+    values = values[np.isfinite(values)].clip(middle.min() - reach, middle.max() + reach)
     margin = 0.06 * max(np.ptp(values), 0.5)
     low, high = values.min() - margin, values.max() + (2 * margin if label else margin)
     ends = 1 / (1 + np.exp([-low, -high]))

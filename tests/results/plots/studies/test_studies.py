@@ -82,6 +82,16 @@ def test_an_axis_of_accuracy_holds_its_values_and_has_round_ticks(values):
     assert len(ticks) or not 0.002 < min(values) <= max(values) < 0.998
 
 
+def test_intervals_of_two_seeds_do_not_take_the_axis(model_cells):
+    cells = model_cells[model_cells.study == "pareto"]
+    heights = []
+    for low, high in ((cells.accuracy_low, cells.accuracy_high), (0.0, 1.0)):
+        axes = Figure().add_subplot()
+        accuracy_axis(axes.yaxis, cells.assign(accuracy_low=low, accuracy_high=high))
+        heights.append(np.ptp(logit(np.array(axes.get_ylim()))))
+    assert heights[0] < heights[1] < 2.5 * heights[0]
+
+
 def test_each_study_has_its_figure_and_each_figure_its_files(drawn):
     pictures, folder = drawn
     names = [picture.name for picture in pictures["predict"]]
