@@ -1,4 +1,4 @@
-"""The models that `convgrad choose` has to choose from."""
+"""Models of digits, sound and text for `convgrad choose`; those of images are in pareto."""
 
 from convgrad.suites.studies.budget import RECIPES
 from convgrad.suites.studies.study import SEEDS, Study

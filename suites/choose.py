@@ -1,5 +1,6 @@
 """The best model within limits: from the newest run that has any, or from one made for it."""
 
+import importlib
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from convgrad.results.summary import cells as summarise
 from convgrad.suites.studies.training import TIMED_SEED, slug
 
 RUNS = Path("results/runs")
+STUDIES = "pareto", "budget"
+"""Suites of many models."""
 
 
 class NothingKeeps(ValueError):
@@ -75,7 +78,7 @@ def keep(run, model, out):
 
 
 def labels(data, preset):
-    """Models of a dataset that the study of budgets has, by the names of their kernels."""
+    """Models of a dataset that there are recipes of, by the names of their kernels."""
     return [recipe.label for recipe in _recipes(preset) if recipe.data == data]
 
 
@@ -85,6 +88,5 @@ def data_names(preset="laptop"):
 
 
 def _recipes(preset):
-    from convgrad.suites.bench_budget import SUITE
-
-    return SUITE.recipes[preset]
+    for name in STUDIES:
+        yield from importlib.import_module(f"convgrad.suites.bench_{name}").SUITE.recipes[preset]

@@ -272,7 +272,7 @@ def choose(
     if not labels:
         _fail(f"--data: got {data}, expected one of {', '.join(choosing.data_names())}")
     if run_ is None and choosing.newest_run(data) is None:
-        run(preset=preset, suite=["budget"], kernel=labels)
+        run(preset=preset, suite=list(choosing.STUDIES), kernel=labels)
     if run_ is None:
         found = choosing.newest_run(data)
     else:

@@ -1,4 +1,4 @@
-"""Budget: the models that are chosen from, of four kinds of data."""
+"""Budget: models to choose from of three more kinds of data; pareto has those of images."""
 
 from convgrad.suites.studies import pareto
 
@@ -12,7 +12,7 @@ _SERIES = {
     "students": [(16,)],
     "strengths": _STRENGTHS,
 }
-_OTHERS = {
+_SIZES = {
     "digits": {
         "widths": [(), (16,), (32,)],
         "stages": [(4,), (8,), (8, 16)],
@@ -28,13 +28,8 @@ _OTHERS = {
 
 
 def _recipes(preset):
-    return (
-        *pareto.RECIPES[preset],
-        *(
-            recipe
-            for data, sizes in _OTHERS.items()
-            for recipe in pareto.grid(preset, data, **sizes)
-        ),
+    return tuple(
+        recipe for data, sizes in _SIZES.items() for recipe in pareto.grid(preset, data, **sizes)
     )
 
 

@@ -20,19 +20,19 @@ STUDIES = {
     ),
     "filter_size": (rows.draw, "How large a filter pays", _ROWS),
     "depth": (rows.draw, "Where along a network convolution pays", _ROWS),
-    "budget": (
-        *(budget.draw, "The best model within a limit"),
-        "The further right, the more is allowed. Of what is allowed, the best on validation data "
-        "is taken; up is better on test data, which do not always agree.",
-    ),
 }
 """What draws each study, its title, and how to read it; others are drawn like pareto."""
+_BUDGET = (
+    "The best model within a limit",
+    "The further right, the more is allowed. Of what is allowed, the best on validation data "
+    "is taken; up is better on test data, which do not always agree.",
+)
+_CHOSEN_FROM = "pareto", "budget"
+"""Studies of many models, from which some limit chooses."""
 _GAINS = (
     "What changes accuracy, and what does not",
     "Filled: the interval excludes 0. Models are paired by the seeds of their training.",
 )
-_TOGETHER = ("budget",)
-"""Studies that have all data in one figure."""
 
 
 def of_models(cells, info, folder):
@@ -62,12 +62,14 @@ def of_models(cells, info, folder):
     pictures = []
     for study, own in view.groupby("study", sort=False):
         draw, title, reading = STUDIES.get(study, STUDIES["pareto"])
-        parts = [("", own)] if study in _TOGETHER else own.groupby("data", sort=False)
-        for data, part in parts:
-            name = f"{study}-{data}" if data else study
-            whole = f"{title}: {names.TASKS.get(data, data)}" if data else title
+        for data, part in own.groupby("data", sort=False):
+            whole = f"{title}: {names.TASKS.get(data, data)}"
             text = caption(part, info, *seen, marks=_marks(part))
-            pictures.append(draw(part, Picture(name, whole, reading, text), folder))
+            pictures.append(draw(part, Picture(f"{study}-{data}", whole, reading, text), folder))
+    many = view[view.study.isin(_CHOSEN_FROM)].drop_duplicates("kernel")
+    if len(many):
+        text = caption(many, info, *seen, marks=_marks(many))
+        pictures.append(budget.draw(many, Picture("budget", *_BUDGET, text), folder))
     for data, own in view.drop_duplicates("kernel").groupby("data", sort=False):
         text = caption(own.assign(resolution=np.nan), info, *seen, marks=_marks(own))
         title = f"{_GAINS[0]}: {names.TASKS.get(data, data)}"

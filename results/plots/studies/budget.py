@@ -21,12 +21,11 @@ WIDTH, HEIGHT = 3.2, 2.6
 
 def draw(cells, picture, folder):
     """Draw a row of panels for each data set, one a limit; a cell is a model."""
-    costs = known(cells, (PARAMETERS, TIME, FILE))
-    parts = [
-        (data, cost, {cost: chosen(own, cost.high or cost.column) for cost in costs})
-        for data, own in cells.groupby("data", sort=False)
-        for cost in costs
-    ]
+    parts = []
+    for data, own in cells.groupby("data", sort=False):
+        costs = known(own, (PARAMETERS, TIME, FILE))
+        steps_by = {cost: chosen(own, cost.high or cost.column) for cost in costs}
+        parts += [(data, cost, steps_by) for cost in costs]
     grid = Grid(len(parts), 0.3, HEIGHT, plot_width=WIDTH, top=0.7)
     rows = []
     for data, cost, steps_by in parts:
