@@ -66,9 +66,9 @@ def models(rows):
     -------
     DataFrame
         ``data``, ``family``, ``parameters``, ``flops`` and `schema.MODEL_COLUMNS`, a row a model.
-        Accuracies and ``train_s`` are means over seeds; accuracy and gain have Student's 95 %
-        interval, none of a single seed. What is stored is that of the least seed, whose model is
-        timed. A gain is the mean difference over the seeds that both models have.
+        Accuracies are means over seeds, ``train_s`` is the median; accuracy and gain have
+        Student's 95 % interval, none of a single seed. What is stored is that of the least seed,
+        whose model is timed. A gain is the mean difference over the seeds that both models have.
     """
     other = rows[["data", "model", "seed", "accuracy"]].rename(
         columns={"model": "compared_to", "accuracy": "other_accuracy"}
@@ -126,5 +126,5 @@ def _model(own):
         "gain_high": gain_high,
         "stored_parameters": first.stored_parameters,
         "file_bytes": first.file_bytes,
-        "train_s": own.train_s.mean(),
+        "train_s": own.train_s.median(),  # the first may have compiled
     }

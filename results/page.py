@@ -18,7 +18,7 @@ from convgrad.results.page_tables import (
     winners_table,
     with_leads,
 )
-from convgrad.results.plots import main_view, select, style
+from convgrad.results.plots import LINEAR, main_view, select, style
 from convgrad.results.plots.views import threads_text
 from convgrad.results.schema import MODELS
 from convgrad.results.summary import winners
@@ -50,6 +50,9 @@ def render(info, cells, pictures):
         share = room // (len(operations) - number)
         sections.append(_operation(operation, drawn, tables, share))
         room -= len(sections[-1].encode())
+    if LINEAR in pictures:
+        operations.append(LINEAR)
+        sections.append(_operation(LINEAR, pictures[LINEAR], "", room))
     title = f"convgrad: {(info.get('machine') or {}).get('cpu', 'a run')}"
     links = "".join(f'<a href="#{escape(n)}">{escape(_heading(n))}</a>' for n in operations)
     return "\n".join(
@@ -58,7 +61,7 @@ def render(info, cells, pictures):
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
             f"<title>{escape(title)}</title>\n<style>{_part('css')}</style>\n</head>\n<body>",
-            f"<header><h1>{_question(operations)}</h1>{_lead(info, cells)}",
+            f"<header><h1>{_question(cells)}</h1>{_lead(info, cells)}",
             f'<nav>{links}<a href="#machine">machine</a><a href="#absent">what could not run</a>',
             '<a href="#cells">all cells</a></nav></header>\n<main>',
             *sections,
@@ -68,15 +71,15 @@ def render(info, cells, pictures):
     )
 
 
-def _question(operations):
+def _question(cells):
     """What the page answers first."""
-    if operations == [MODELS]:
+    if set(cells.operation) == {MODELS}:
         return "What does a model cost, and what does it know?"
     return "Which kernel is fastest here?"
 
 
 def _heading(operation):
-    return "trained models" if operation == MODELS else operation
+    return {MODELS: "trained models", LINEAR: "linear analysis"}.get(operation, operation)
 
 
 def _lead(info, cells):

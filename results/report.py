@@ -3,6 +3,7 @@
 from convgrad.results import page
 from convgrad.results.against import against
 from convgrad.results.aims import aims
+from convgrad.results.findings import findings
 from convgrad.results.learned import learned, with_models
 from convgrad.results.ledger import ledger
 from convgrad.results.plots import write_plots
@@ -58,7 +59,7 @@ def write_report(run):
     for old in folder.glob("*.svg"):  # of an earlier report, perhaps of cells that are no more
         for suffix in (".svg", ".png", ".csv"):
             old.with_suffix(suffix).unlink(missing_ok=True)
-    pictures = write_plots(cells, run.info, folder, held)
+    pictures = write_plots(cells, run.info, folder, held, findings(run.path))
     _write_text(page.render(run.info, cells, pictures), run.path / "report.html")
     return cells
 

@@ -32,6 +32,8 @@ def add_model(table, row):
 def print_models(console, cells):
     """Print what the studies of a run have found, the most accurate model of each first."""
     models = cells[(cells.operation == MODELS) & cells.accuracy.notna()]
+    if models.empty:  # then cells have no such sizes
+        return
     for (study, data, batch), own in models.groupby(["study", "data", "batch"], sort=False):
         examples = f"{batch:.0f} example{'s' * (batch > 1)}"
         table = model_table(f"{study.replace('_', ' ')}, {data}: {examples} a call")

@@ -14,12 +14,12 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from convgrad.kernels.data import Missing
 from convgrad.kernels.models import served
 from convgrad.results.report import write_report
 from convgrad.results.schema import AGAINST, CALLS, SAMPLE_COLUMNS
 from convgrad.results.store import CannotWrite, Run
 from convgrad.suites import against
+from convgrad.suites.linear.suite import LinearSuite
 from convgrad.suites.machine import environment, facts
 from convgrad.suites.machine.roofs import highest
 from convgrad.suites.measure.engine import Engine
@@ -63,7 +63,7 @@ class Session:
         self.blocks, self.cells, self.suite_of, self.deadlines = {}, {}, {}, {}
         self.engine = self.run = self.folder = self.crew = self.scratch = None
         self.taken_out, self.given_up, self.aims = {}, False, []
-        self.studies, self.models = {}, None
+        self.studies, self.models, self.analyses = {}, None, []
         if not (self.checking or option("collectonly") or option("benchmark_skip")):
             self.folder = Path(option("resume") or option("out") or new_folder())
 
@@ -74,22 +74,21 @@ class Session:
             return []
         if facts_of := getattr(suite, "facts", None):
             self.aims += facts_of(option("preset"), option("seed"))
+        if isinstance(suite, LinearSuite):
+            self.analyses.append(suite)
         if isinstance(suite, Study):
             self.studies[suite.name] = f"convgrad.suites.{path.stem}", suite
-        try:
-            blocks = suite.blocks(
-                option("preset"),
-                seed=option("seed"),
-                cores=environment.usable_cores(),
-                dtypes=option("dtype"),
-                threads=[int(n) for n in option("threads")],
-                caches=option("cache"),
-                calls=option("call"),
-                small_bytes=facts.last_level_cache_bytes(),
-                kernel_filter=self._wants,
-            )
-        except Missing as missing:
-            raise pytest.UsageError(str(missing)) from None
+        blocks = suite.blocks(
+            option("preset"),
+            seed=option("seed"),
+            cores=environment.usable_cores(),
+            dtypes=option("dtype"),
+            threads=[int(n) for n in option("threads")],
+            caches=option("cache"),
+            calls=option("call"),
+            small_bytes=facts.last_level_cache_bytes(),
+            kernel_filter=self._wants,
+        )
         if option("operation"):
             blocks = [b for b in blocks if b.case.operation in option("operation")]
         if option("against"):
@@ -122,6 +121,8 @@ class Session:
 
     def pytest_collection_finish(self, session):
         """Know which kernels compete in each block, and open the run folder."""
+        if session.testsfailed:  # a suite that cannot be read: pytest ends here
+            return
         competitors = collections.defaultdict(list)
         for item in session.items:
             if "cell" in item.keywords:
@@ -164,17 +165,25 @@ class Session:
             self._describe()
         if self.run:
             self.engine.compile([block for block in self.blocks if self._missing(block)])
+            for suite in self.analyses:  # with code that has been compiled, and its time booked
+                suite.analyse(option("preset"), self.run.path, self.crew, self._wants, self.report)
 
-    def _environment(self, threads):
-        """Environment of a process: thread counts set, nothing that holds a peer back.
-
-        Compiled code goes to a cache with which the run begins empty.
-        """
+    def _fair_environment(self, threads):
+        """Environment of a process: thread counts set, nothing that holds a peer back."""
         fair, self.taken_out = environment.fair_environment(
             os.environ, threads, keep=self.config.getoption("keep_environment")
         )
+        return fair
+
+    def _environment(self, threads):
+        """The same for a process that measures: with the run's models, and its compiled code.
+
+        That goes to a cache with which the run begins empty, as compiling is measured too.
+        """
         own = {"NUMBA_CACHE_DIR": str(self.scratch / "numba")}
-        return fair | own | ({served.VARIABLE: str(self.models)} if self.models else {})
+        if self.models:
+            own[served.VARIABLE] = str(self.models)
+        return self._fair_environment(threads) | own
 
     def _open_run(self):
         """Open the run folder, if there is to be one."""
@@ -205,7 +214,7 @@ class Session:
         training = Training(folder, self.config.getoption("preset"), self.report)
         for study, names in labels.items():
             training.add(*self.studies[study], names)
-        crew, start = Crew(self._environment, hang_s=_TRAINING_S), time.monotonic()
+        crew, start = Crew(self._fair_environment, hang_s=_TRAINING_S), time.monotonic()
         try:
             self.models = training.run(crew, environment.usable_cores())
         finally:

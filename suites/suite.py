@@ -13,7 +13,7 @@ ON_REQUEST = (
     *("dense", "dense_pruned", "dense_quantised", "dense_int8", "conv2d_int8"),
     *("locally_connected", "locally_connected_filter_gradient"),
     "locally_connected_input_gradient",
-    *("shape", "pareto", "filter_size", "depth", "budget"),
+    *("shape", "pareto", "filter_size", "depth", "budget", "linear"),
 )
 """Suites that take part only where they, or their operations, are named."""
 

@@ -49,7 +49,9 @@ class Served:
 
     def afresh(self):
         """The same, read anew, with nothing computed yet."""
-        return Served(self.path)
+        other = Served(self.path)
+        other.model = load(self.path)
+        return other
 
 
 def serve(path):

@@ -7,6 +7,7 @@ from multiprocessing import get_context
 import pandas as pd
 
 from convgrad.results.plots import accuracy, aims, ledger, over_size, roofline
+from convgrad.results.plots.analysis import of_findings
 from convgrad.results.plots.overview import overview
 from convgrad.results.plots.studies import of_models
 from convgrad.results.plots.style import applied
@@ -35,7 +36,11 @@ TITLES = {
 }
 
 
-def write_plots(cells, info, folder, held=()):
+LINEAR = "linear"
+"""Under it are the figures of linear analysis, which is no operation."""
+
+
+def write_plots(cells, info, folder, held=(), found=None):
     """Draw all figures of a run.
 
     Parameters
@@ -48,12 +53,15 @@ def write_plots(cells, info, folder, held=()):
         Made if need be; figures of the same name are replaced.
     held : DataFrame
         As `convgrad.results.aims` gives it; most runs have no aims.
+    found : dict of str to DataFrame, optional
+        As `convgrad.results.findings` gives it; most runs have no findings.
 
     Returns
     -------
     dict of str to list of Picture
-        By operation, in the order of the cells; what is about all of them is under "". Nothing is
-        drawn of an operation of which nothing was measured.
+        By operation, in the order of the cells; what is about all of them is under "", what was
+        found besides under `LINEAR`. Nothing is drawn of an operation of which nothing was
+        measured.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if cells.empty:
@@ -62,6 +70,7 @@ def write_plots(cells, info, folder, held=()):
     with applied():
         pictures = {"": list(_of_all(contests, info, folder, held)) if len(contests) else []}
         models = of_models(cells[cells.operation == MODELS], info, folder)
+        linear = of_findings(found, _machine(cells, info), folder) if found else []
     jobs = [(operation, own, info, folder) for operation, own in contests.groupby("operation")]
     jobs.sort(key=lambda job: len(job[1]), reverse=True)
     if len(jobs) < _WORTH_PROCESSES:
@@ -73,7 +82,14 @@ def write_plots(cells, info, folder, held=()):
     if models:
         by_operation[MODELS] = models
     order = [operation for operation in dict.fromkeys(cells.operation) if operation in by_operation]
-    return pictures | {operation: by_operation[operation] for operation in order}
+    pictures |= {operation: by_operation[operation] for operation in order}
+    return pictures | ({LINEAR: linear} if linear else {})
+
+
+def _machine(cells, info):
+    """Caption of what was computed in float64, on all threads, and not in rounds."""
+    whole = cells.assign(resolution=float("nan"))
+    return caption(whole, info, "float64", cells.threads.max(), marks="")
 
 
 def _of_all(cells, info, folder, held):

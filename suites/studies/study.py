@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 from convgrad import kernels
 from convgrad.kernels import datasets
+from convgrad.kernels.data import Missing
 from convgrad.kernels.models.predict import Predict
 from convgrad.suites.measure.block import Block
 
@@ -46,11 +47,6 @@ class Study:
         threads : sequence of int, optional
         kernel_filter : callable, optional
             Says of a model, with its ``name``, ``family`` and ``device``, whether it takes part.
-
-        Raises
-        ------
-        convgrad.kernels.data.Missing
-            If the package that holds a dataset is not installed.
         """
         found, by_data = [], {}
         for recipe in self.recipes.get(preset, ()):
@@ -58,8 +54,7 @@ class Study:
             if kernel_filter is None or kernel_filter(shown):
                 by_data.setdefault(recipe.data, []).append(recipe.label)
         for data, names in by_data.items():
-            dataset = datasets.load(data)
-            sizes = {"shape": dataset.test.inputs.shape[1:], "classes": dataset.classes}
+            sizes = _sizes(data)
             for batch in self.batches:
                 case = kernels.Case.of(
                     self.operation, data=data, study=self.name, batch=batch, **sizes
@@ -79,3 +74,12 @@ class Study:
             if recipe.label in needed and recipe.base:
                 needed.add(f"{recipe.data} {recipe.base}")
         return [recipe for recipe in recipes if recipe.label in needed]
+
+
+def _sizes(data):
+    """Sizes of a case; the operation's own where the data are missing: no model is made then."""
+    try:
+        dataset = datasets.load(data)
+    except Missing:
+        return {}
+    return {"shape": dataset.test.inputs.shape[1:], "classes": dataset.classes}

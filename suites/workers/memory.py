@@ -25,7 +25,7 @@ def why_not():
     return None
 
 
-def peak_bytes(call):
+def peak_bytes(call, make=None):
     """Measure by how much a call raises the memory of this process, at its worst moment.
 
     For a process of its own: the call is made once before, so that what it keeps for later calls
@@ -40,7 +40,10 @@ def peak_bytes(call):
     Parameters
     ----------
     call : callable
-        Takes no arguments.
+        Takes no arguments, or those that ``make`` returns.
+    make : callable, optional
+        Returns the arguments of a call, which count as its memory: a model. What is
+        resident for a moment while it is made does not count.
 
     Returns
     -------
@@ -53,18 +56,21 @@ def peak_bytes(call):
         ctypes.CDLL(None).prctl(_PR_SET_THP_DISABLE, 1, 0, 0, 0)
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)  # arenas of threads cannot be trimmed
-    result = call()
-    del result
+    make = make or tuple
+    call(*make())
     gc.collect()
+    give_back_freed_memory()
+    before = _resident()
+    made = make()
     give_back_freed_memory()
     try:
         (_PROC / "clear_refs").write_text(_RESET_HIGH_WATER)
     except OSError:
         return None
-    mark, before = _high_water(), _resident()
-    result = call()
+    mark = _high_water()
+    result = call(*made)
     peak, after = _high_water(), _resident()
-    del result
+    del result, made
     # a mark that stayed where it was is a rounding of the kernel's, not a peak
     risen = peak - before if peak > mark else 0
     return max(risen, after - before, 0)

@@ -141,12 +141,6 @@ class Worker:
         inputs, options = self.calls[-1]
         return self.function(*inputs, **options)
 
-    def call_afresh(self):
-        """Call with nothing kept from earlier calls, where the kernel keeps anything."""
-        if self.kernel.afresh:
-            self.function = self.kernel.afresh()
-        return self.call()
-
     def check(self, judgement, whole=True):
         """Make the first call, compare it with the reference, and time a second call.
 
@@ -275,7 +269,13 @@ class Worker:
         if "status" in refusal:
             return refusal
         self.lay_out()
-        return {"peak_bytes": memory.peak_bytes(self.call_afresh)}
+        if self.kernel.afresh is None:
+            return {"peak_bytes": memory.peak_bytes(self.call)}
+        inputs, options = self.calls[-1]
+        peak = memory.peak_bytes(
+            lambda function: function(*inputs, **options), lambda: (self.kernel.afresh(),)
+        )
+        return {"peak_bytes": peak}
 
 
 def aligned_copy(array, line=0, lines=1):
@@ -300,6 +300,7 @@ def serve(connection, operation, kernel, threads):
         "overhead": spin.call_overhead_s,
         "pools": facts.thread_pools,
         "learn": _learn,
+        "find": _find,
     }
     if kernel is not None:
         worker = Worker(operation, kernel)
@@ -321,6 +322,13 @@ def _learn(*arguments):
     from convgrad.suites.studies.training import learn
 
     return learn(*arguments)
+
+
+def _find(function, *arguments):
+    """Have a finding of linear analysis; imported here, as most runs have none."""
+    from convgrad.suites.linear import findings
+
+    return getattr(findings, function)(*arguments)
 
 
 _TIMING = ("sample", "roof", "spin", "overhead")
