@@ -10,6 +10,7 @@ from convgrad.kernels.compression.rebuild import (
     unwrapped,
     with_layers,
 )
+from convgrad.kernels.validation import reject
 
 _PRUNINGS = 20
 """Times that gradual pruning takes weights away."""
@@ -117,7 +118,10 @@ def prune_gradually(model, share, training, part, epochs):
 
 
 def _keeping_zeros(model):
-    return with_layers(model, lambda leaf: Pruned(unwrapped(leaf)) if is_map(leaf) else leaf)
+    small = with_layers(model, lambda leaf: Pruned(unwrapped(leaf)) if is_map(leaf) else leaf)
+    if not _pruned(small):
+        reject("model", "one without weights in floats", "some; prune before quantising", TypeError)
+    return small
 
 
 def _pruned(model):

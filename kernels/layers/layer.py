@@ -28,7 +28,8 @@ class Layer(Described, ABC):
     def __init__(self, input_shape, output_shape, arrays=None, flops=0):
         self.input_shape, self.output_shape = tuple(input_shape), tuple(output_shape)
         self.arrays = arrays or {}
-        self.gradients = {name: np.zeros_like(array) for name, array in self.arrays.items()}
+        # Unlike `zeros_like`, it takes no memory until somebody trains.
+        self.gradients = {name: np.zeros(a.shape, a.dtype) for name, a in self.arrays.items()}
         self.flops = flops
         self._rooms = {}
 

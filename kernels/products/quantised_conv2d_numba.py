@@ -145,7 +145,9 @@ def pack(filters, scale_per):
     """
     levels, scales = quantise_filters(filters, scale_per)
     count, channels = filters.shape[:2]
-    levels = np.nan_to_num(levels).astype(np.int8).reshape(count, channels, -1)
+    levels = (
+        np.nan_to_num(levels, copy=False).astype(np.int8, copy=False).reshape(count, channels, -1)
+    )
     levels = np.pad(levels, [(0, -count % PANEL), (0, -channels % 4), (0, 0)])
     starts = -OFFSET * levels.sum(axis=(1, 2), dtype=np.int32)
     words = levels.reshape(-1, PANEL, levels.shape[1] // 4, 4, levels.shape[2])

@@ -122,7 +122,10 @@ def pack(weights, scale_per):
     levels, scales = quantise_weights(weights, 8, scale_per)
     outputs, features = weights.shape
     more = -outputs % PANEL
-    levels = np.pad(np.nan_to_num(levels).astype(np.int8), [(0, more), (0, -features % 4)])
+    levels = np.pad(
+        np.nan_to_num(levels, copy=False).astype(np.int8, copy=False),
+        [(0, more), (0, -features % 4)],
+    )
     starts = -OFFSET * levels.sum(axis=1, dtype=np.int32)
     words = (
         np.ascontiguousarray(levels)

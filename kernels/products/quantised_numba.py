@@ -122,7 +122,7 @@ def pack(weights, bits, scale_per):
     the second vector of a panel.
     """
     levels, scales = quantise_weights(weights, bits, scale_per)
-    levels = _panels(np.nan_to_num(levels).astype(np.int8), weights.dtype)
+    levels = _panels(np.nan_to_num(levels, copy=False).astype(np.int8, copy=False), weights.dtype)
     if bits == 4:
         low, high = np.split((levels + MOST[4] + 1).astype(np.uint8), 2, axis=2)
         levels = low | high << 4

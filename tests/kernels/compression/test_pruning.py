@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convgrad.kernels import models
-from convgrad.kernels.compression import chain, prune, prune_gradually, remove_filters
+from convgrad.kernels.compression import chain, prune, prune_gradually, quantise, remove_filters
 from convgrad.kernels.datasets import Part
 
 IMAGE, CLASSES = (2, 8, 8), 3
@@ -160,6 +160,12 @@ def test_files_hold_what_is_not_zero(tmp_path):
     assert np.array_equal(other.values, small.values)
     with pytest.raises(ValueError, match="^path: got a file with .*, expected .*"):
         models.mlp((399,), [100], 10).load(tmp_path / "1.safetensors")
+
+
+def test_what_has_no_floats_is_not_pruned():
+    small, _ = quantise(models.mlp(IMAGE, [5], CLASSES), examples().inputs)
+    with pytest.raises(TypeError, match="^model: got one without weights in floats, expected some"):
+        prune(small, 0.5)
 
 
 @pytest.mark.parametrize("way", [prune, remove_filters])
