@@ -147,6 +147,9 @@ def _sum_items(flat, offsets, weights, places, counts, pitches, target, items, r
         useful = min(run, outputs - start)
         length = min(max(useful, lanes), len(pixels) - furthest)
         first = block * _FILTERS
+        if count - first > _FILTERS // 2:
+            # A whole tile is less than so many single ones; it overlaps the one before.
+            first = max(min(first, count - _FILTERS), 0)
         joint = min(_FILTERS, count - first)
         own = weights[group * (len(weights) // groups) + first * filter_pitch :]
         place = (image * result.shape[1] + group * count + first) * plane
@@ -239,8 +242,8 @@ def numba_parallel(images, filters, *, stride, padding, dilation, groups, out=No
     Weights are read as they lie. As many flops as the definition, a few percent more for outputs
     between rows, and up to two vectors a run. Sums run in a fixed order. Work is split over images,
     filters and runs of rows, so that one image keeps all threads busy; the same pixels meet all
-    filters before the next, and stay in L2. For layers of some channels; filters that are not a
-    multiple of 8 in a group go singly.
+    filters before the next, and stay in L2. For layers of some channels, and 1 x 1 above all, where
+    nothing is copied; up to 4 filters beyond a multiple of 8 in a group go singly.
     """
     (count, per_group), filter_size = filters.shape[:2], filters.shape[2:]
     size = images.shape[2:]
