@@ -492,10 +492,12 @@ def numba_blocked(images, filters, *, stride, padding, dilation, groups, out=Non
     Georganas et al., 2018), images that lie channels last as they lie: a tile of 12 pixels (6 on
     16 registers) takes, for each channel of a tap, 2 loads of weights and 12 broadcasts for 24
     multiply-adds, with all addresses known from one. Tiles run across rows and the zeros that
-    these share, as in ``numba_parallel``; sums are turned round to planes at last. As many flops
-    as the definition, a few percent more for outputs between rows. Sums run in a fixed order. Work
-    is split over images, rows and blocks of filters. Prepared, filters are kept packed. For layers
-    of some ten channels and filters, small images too; no groups.
+    these share, as in ``numba_parallel``, or stay in their rows where fewer outputs are computed
+    so, and then leave out the rows of taps that see zeros alone; sums are turned round to planes at
+    last. As many flops as the definition, less those, and a few percent more for outputs between
+    rows. Sums run in a fixed order. Work is split over images, rows and blocks of filters.
+    Prepared, filters are kept packed. For layers of some ten channels and filters, small images
+    too; no groups.
     """
     weights, options = _pack(filters), {"stride": stride, "padding": padding}
     options |= {"dilation": dilation, "groups": groups}
