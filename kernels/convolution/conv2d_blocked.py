@@ -1,5 +1,6 @@
 """`conv2d` and its input gradient with filters as lanes, over images with channels together."""
 
+from functools import lru_cache
 from itertools import product
 
 import numba
@@ -10,6 +11,7 @@ from convgrad.kernels import vector
 from convgrad.kernels.convolution import conv2d_channels_last as channels_last
 from convgrad.kernels.convolution.conv2d_numba import backward_layout
 from convgrad.kernels.convolution.conv2d_numba_planes import (
+    PLANS,
     channel_length,
     forward_layout,
     plane_numbers,
@@ -187,41 +189,43 @@ def _pack_all_turned(filters, taps, weights, blocks):
 
 
 @njit(cache=True)
-def _set_tile(pixels, at, second, offsets, taps, channels, weights, first, sums, to, tile, vectors):
-    """Set the sums of some pixels over all channels and taps, half of them from each place on.
+def _set_tile(pixels, at, second, offsets, depth, weights, first, sums, to, tile, vectors):
+    """Set the sums of some pixels over all channels, half of them from each place on.
 
+    ``depth`` is the number of channels and of taps, the first tap and the one after the last.
     ``tile`` and ``vectors`` are tuples, as long as there are sums, and vectors of filters.
     """
-    lanes = vector.width(pixels)
-    total = vector.zero_tile(pixels, lanes, len(tile))
-    for number in range(len(offsets)):
-        deep = min(lanes, channels - number // taps * lanes)
-        here, half = (at + offsets[number]) * lanes, (second + offsets[number]) * lanes
-        step = len(vectors) * lanes
-        total = vector.add_panel(
-            total, pixels, here, half, lanes, 1, weights, first, step, lanes, deep, len(vectors)
-        )
-        first += deep * step
+    lanes, (channels, taps, low, high) = vector.width(pixels), depth
+    total, step = vector.zero_tile(pixels, lanes, len(tile)), len(vectors) * lanes
+    for block in range((channels + lanes - 1) // lanes):
+        deep = min(lanes, channels - block * lanes)
+        row = first + (block * lanes * taps + low * deep) * step
+        for number in range(block * taps + low, block * taps + high):
+            here, half = (at + offsets[number]) * lanes, (second + offsets[number]) * lanes
+            total = vector.add_panel(
+                total, pixels, here, half, lanes, 1, weights, row, step, lanes, deep, len(vectors)
+            )
+            row += deep * step
     vector.store_tile(sums, to, lanes, total)
 
 
 @njit(cache=True)
-def _set_pixels(pixels, at, second, offsets, taps, channels, weights, first, sums, to, tile, wide):
+def _set_pixels(pixels, at, second, offsets, depth, weights, first, sums, to, tile, wide):
     if wide:
-        own = pixels, at, second, offsets, taps, channels, weights, first, sums, to, tile + tile
+        own = pixels, at, second, offsets, depth, weights, first, sums, to, tile + tile
         _set_tile(*own, (0, 0))
     else:
-        own = pixels, at, second, offsets, taps, channels, weights, first, sums, to, tile
+        own = pixels, at, second, offsets, depth, weights, first, sums, to, tile
         _set_tile(*own, (0,))
 
 
 @njit(cache=True)
-def _set_run(pixels, start, length, offsets, taps, channels, weights, first, sums, vectors):
+def _set_run(pixels, start, length, offsets, depth, weights, first, sums, begin, vectors):
     """Set the sums of a run of outputs with a block of filters of one vector or two."""
     lanes, done, wide = vector.width(pixels), 0, vectors == 2
     while done < length:
-        at, to, left = start + done, done * vectors * lanes, length - done
-        own = offsets, taps, channels, weights, first, sums, to
+        at, to, left = start + done, begin + done * vectors * lanes, length - done
+        own = offsets, depth, weights, first, sums, to
         if left >= len(MOST):
             _set_pixels(pixels, at, at + len(MOST) // 2, *own, MOST, wide)
             done += len(MOST)
@@ -231,22 +235,21 @@ def _set_run(pixels, start, length, offsets, taps, channels, weights, first, sum
 
 
 @njit(cache=True)
-def _set_halves(
-    pixels, start, pitch, rows, halves, offsets, taps, channels, weights, first, sums, vectors
-):
-    """As `_set_run`, for rows of so many halves of a tile; two of them go together."""
-    lanes, count = vector.width(pixels), rows * halves
-    for half in range(0, count, 2):
-        other = half + 1
+def _set_halves(pixels, start, rows, reached, offsets, depth, weights, first, sums, vectors):
+    """As `_set_run`, for ``rows``: their pitch, number, and halves of a tile; two go together."""
+    lanes, (pitch, count, halves) = vector.width(pixels), rows
+    for half in range(0, count * halves, 2):
+        other = min(half + 1, count * halves - 1)
+        (low, high), (second_low, second_high) = reached[half // halves], reached[other // halves]
+        taps = depth[0], depth[1], min(low, second_low), max(high, second_high)
         at = start + half // halves * pitch + half % halves * _HALF
         second = start + other // halves * pitch + other % halves * _HALF
         to = half * _HALF * vectors * lanes
-        if other < count:
-            own = offsets, taps, channels, weights, first, sums, to
+        if other > half:
+            own = offsets, taps, weights, first, sums, to
             _set_pixels(pixels, at, second, *own, _TWO, vectors == 2)
         else:
-            own = offsets, taps, channels, weights, first, sums[to:], vectors
-            _set_run(pixels, at, _HALF, *own)
+            _set_run(pixels, at, _HALF, offsets, taps, weights, first, sums, to, vectors)
 
 
 @njit(cache=True)
@@ -272,20 +275,22 @@ def unpack_row(sums, at, step, count, plane, square, result, place, apart):
 
 
 @njit(cache=True)
-def _do_items(blocked, offsets, taps, channels, weights, counts, target, items, result):
+def _do_items(blocked, offsets, reached, taps, channels, weights, counts, target, items, result):
     """Do some items of work: some rows of outputs of one image, for a share of the filters.
 
     Parameters
     ----------
     blocked, offsets : ndarray
         Planes, and where in those of an image the taps' pixels lie for the first output.
+    reached : ndarray
+        From `_reached`.
     taps, channels : int
     weights : ndarray
         From `_pack_block`.
-    counts : (int, int, int, int, int, int, int, int)
+    counts : (int, int, int, int, int, int, int, int, int)
         Pixels of an image in the planes, and of a row; rows and columns of these outputs, and
         columns of the last row; rows of an item, and shares of the filters; halves of tiles in a
-        row, or 0 to run across rows.
+        row, or 0; outputs of a row that are computed, its pixels to run across rows.
     target : (int, int, int, int)
         Row and column of the first output in the result, how far apart they lie there, and how
         far rows do.
@@ -294,14 +299,13 @@ def _do_items(blocked, offsets, taps, channels, weights, counts, target, items, 
     result : ndarray, shape (batch, filters, height, width)
     """
     lanes = vector.width(blocked)
-    image_length, pitch, rows, columns, last, together, shares, halves = counts
+    image_length, pitch, rows, columns, last, together, shares, halves, wide = counts
     first_row, first_column, apart, across = target
     filters, plane = result.shape[1], result.shape[2] * result.shape[3]
     flat = result.reshape(-1)
     step = VECTORS * lanes
     blocks = (filters + step - 1) // step
     groups = (rows + together - 1) // together
-    wide = halves * _HALF if halves else pitch
     sums = np.empty((together * wide + len(_TWO) + lanes) * step, blocked.dtype)
     square = np.empty(lanes * lanes, blocked.dtype)
     for item in range(items[0], items[1]):
@@ -313,11 +317,19 @@ def _do_items(blocked, offsets, taps, channels, weights, counts, target, items, 
         for block in range(share * blocks // shares, (share + 1) * blocks // shares):
             vectors = min((filters - block * step + lanes - 1) // lanes, VECTORS)
             first = block * channels * taps * step
-            own = offsets, taps, channels, weights, first, sums, vectors
-            if halves:
-                _set_halves(pixels, top * pitch, pitch, some, halves, *own)
+            start, own = top * pitch, (weights, first, sums)
+            if wide == pitch:
+                depth = channels, taps, 0, taps
+                _set_run(pixels, start, length, offsets, depth, *own, 0, vectors)
+            elif halves:
+                shape, depth = (pitch, some, halves), (channels, taps, 0, taps)
+                _set_halves(pixels, start, shape, reached[top:], offsets, depth, *own, vectors)
             else:
-                _set_run(pixels, top * pitch, length, *own)
+                for row in range(some):
+                    low, high = reached[top + row]
+                    depth, to = (channels, taps, low, high), row * wide * vectors * lanes
+                    at = start + row * pitch
+                    _set_run(pixels, at, columns, offsets, depth, *own, to, vectors)
             for part in range(vectors):
                 number = block * step + part * lanes
                 size = min(lanes, filters - number), plane
@@ -331,11 +343,11 @@ def _do_items(blocked, offsets, taps, channels, weights, counts, target, items, 
 
 @njit(cache=True, parallel=True)
 def _do_items_shared(
-    blocked, offsets, taps, channels, weights, counts, target, items, parts, result
+    blocked, offsets, reached, taps, channels, weights, counts, target, items, parts, result
 ):
     for part in prange(parts):
         own = part * items // parts, (part + 1) * items // parts
-        _do_items(blocked, offsets, taps, channels, weights, counts, target, own, result)
+        _do_items(blocked, offsets, reached, taps, channels, weights, counts, target, own, result)
 
 
 def block_count(count, dtype, vectors=1):
@@ -390,7 +402,18 @@ def _pack(filters):
     return weights
 
 
-def _correlate(blocked, layout, channels, weights, rows, columns, step, result):
+@lru_cache(PLANS)
+def _reached(rows, across, layout, height):
+    """First tap, and the one after the last, of the rows of taps that see pixels, by output row."""
+    planes, shifts = np.array(rows.planes), np.array(rows.shifts)
+    places = np.add.outer(np.arange(rows.count), shifts) * layout.stride - layout.before[0]
+    places += np.array(layout.remainders[0])[planes]
+    seen = (places >= 0) & (places < height)
+    low, high = seen.argmax(1), len(shifts) - seen[:, ::-1].argmax(1)
+    return np.stack([low, np.where(seen.any(1), high, low)], 1) * across
+
+
+def _correlate(blocked, layout, height, channels, weights, rows, columns, step, result):
     """Set the outputs that ``rows`` and ``columns`` describe, ``step`` apart in the result."""
     batch, filters = result.shape[:2]
     blocks, length = block_count(channels, result.dtype), channel_length(layout)
@@ -416,12 +439,16 @@ def _correlate(blocked, layout, channels, weights, rows, columns, step, result):
     shares = min(shares, block_count(filters, result.dtype, VECTORS))
     items *= shares
     parts = min(parts, items)
-    halves = -(-beside // _HALF)
-    if whole or down * halves * _HALF > outputs:
-        halves = 0
-    counts = blocks * length, pitch, down, beside, last, together, shares, halves
+    # Rows are done one by one, in halves of tiles or in whole and small ones, where that is less.
+    sevens = -(-beside // _HALF) * _HALF
+    fours = beside // _PIXELS * _PIXELS + -(-(beside % _PIXELS) // len(SOME)) * len(SOME)
+    halves, wide = 0, pitch
+    if not whole and min(sevens, fours) < pitch:
+        halves, wide = (sevens // _HALF, sevens) if sevens <= fours else (0, fours)
+    counts = blocks * length, pitch, down, beside, last, together, shares, halves, wide
     target = rows.first, columns.first, step, across
-    arguments = blocked, offsets, taps, channels, weights, counts, target
+    reached = _reached(rows, len(columns.taps), layout, height)
+    arguments = blocked, offsets, reached, taps, channels, weights, counts, target
     if parts == 1:
         _do_items(*arguments, (0, items), result)
     else:
@@ -447,7 +474,8 @@ def _run(images, filters, *, stride, padding, dilation, groups, out, weights):
     *axes, layout = forward_layout(size, filter_size, sides, stride, padding, dilation)
     if out is None:
         out = np.empty((len(images), len(filters), *sides), images.dtype)
-    _correlate(lay_out(images, layout), layout, filters.shape[1], weights, *axes, 1, out)
+    blocked, (height, _) = lay_out(images, layout), size
+    _correlate(blocked, layout, height, filters.shape[1], weights, *axes, 1, out)
     return out
 
 
@@ -464,10 +492,12 @@ def numba_blocked(images, filters, *, stride, padding, dilation, groups, out=Non
     Georganas et al., 2018), images that lie channels last as they lie: a tile of 12 pixels (6 on
     16 registers) takes, for each channel of a tap, 2 loads of weights and 12 broadcasts for 24
     multiply-adds, with all addresses known from one. Tiles run across rows and the zeros that
-    these share, as in ``numba_parallel``; sums are turned round to planes at last. As many flops
-    as the definition, a few percent more for outputs between rows. Sums run in a fixed order. Work
-    is split over images, rows and blocks of filters. Prepared, filters are kept packed. For layers
-    of some ten channels and filters, small images too; no groups.
+    these share, as in ``numba_parallel``, or stay in their rows where fewer outputs are computed
+    so, and then leave out the rows of taps that see zeros alone; sums are turned round to planes at
+    last. As many flops as the definition, less those, and a few percent more for outputs between
+    rows. Sums run in a fixed order. Work is split over images, rows and blocks of filters.
+    Prepared, filters are kept packed. For layers of some ten channels and filters, small images
+    too; no groups.
     """
     weights, options = _pack(filters), {"stride": stride, "padding": padding}
     options |= {"dilation": dilation, "groups": groups}
@@ -503,7 +533,7 @@ def _run_back(
     blocked = lay_out(output_gradient, layout)
     for number, (rows, columns) in enumerate(product(*axes)):
         weights = pack(number, rows, columns)
-        _correlate(blocked, layout, len(filters), weights, rows, columns, stride, out)
+        _correlate(blocked, layout, sides[0], len(filters), weights, rows, columns, stride, out)
     return out
 
 

@@ -87,20 +87,24 @@ def _set_few(pixels, offsets, weights, places, sums):
 
 
 @njit(cache=True)
-def _store(sums, start, pitch, columns, place, result):
-    """Write outputs from ``start`` on into one image, all but those between two rows."""
+def _store(sums, at, start, count, pitch, columns, place, result, first, across):
+    """Write outputs from ``start`` on into the image at ``first``, but those between two rows."""
     first_row, first_column, step = place
-    done = 0
-    while done < len(sums):
+    lanes, done = vector.width(sums), 0
+    while done < count:
         row, column = (start + done) // pitch, (start + done) % pitch
-        source = sums[done : done + max(columns - column, 0)]
-        target = result[first_row + row * step, first_column + column * step :]
-        if step == 1:
-            for i in range(len(source)):
-                target[i] = source[i]
+        to = first + (first_row + row * step) * across + first_column + column * step
+        here, some = at + done, min(columns - column, count - done)
+        if step > 1:
+            for i in range(some):
+                result[to + i * step] = sums[here + i]
         else:
-            for i in range(len(source)):
-                target[i * step] = source[i]
+            for i in range(0, some, lanes):
+                outputs = vector.load(sums, here + i, lanes)
+                if some - i >= lanes:
+                    vector.store(result, to + i, outputs)
+                else:
+                    vector.store_first(result, to + i, outputs, some - i)
         done += pitch - column
 
 
@@ -133,30 +137,41 @@ def _sum_items(flat, offsets, weights, places, counts, pitches, target, items, r
     furthest = 0
     for offset in offsets:
         furthest = max(furthest, offset)
-    sums = np.empty(_FILTERS * run, flat.dtype)
-    zero, apart = np.int64(0), (filter_pitch, run)
+    lanes, zero = vector.width(flat), np.int64(0)
+    sums = np.empty(_FILTERS * run + lanes, flat.dtype)
+    across, plane, written = result.shape[3], result.shape[2] * result.shape[3], result.reshape(-1)
     for item in range(items[0], items[1]):
         block, start = item % blocks, item // blocks % runs * run
         image, group = item // (blocks * runs) // groups, item // (blocks * runs) % groups
         pixels = flat[(image * groups + group) * group_pitch + start :]
-        length = min(run, len(pixels) - furthest)
+        useful = min(run, outputs - start)
+        length = min(max(useful, lanes), len(pixels) - furthest)
         first = block * _FILTERS
+        if count - first > _FILTERS // 2:
+            # A whole tile is less than so many single ones; it overlaps the one before.
+            first = max(min(first, count - _FILTERS), 0)
         joint = min(_FILTERS, count - first)
         own = weights[group * (len(weights) // groups) + first * filter_pitch :]
-        if length < vector.width(flat):
+        place = (image * result.shape[1] + group * count + first) * plane
+        # Outputs of one row that are a vector at least go where they belong at once.
+        at_once = rows == target[2] == 1 and length == useful >= lanes
+        out, beyond = (written[place + start :], plane) if at_once else (sums, run)
+        if length < lanes:
             for i in range(joint):
-                out = sums[i * run : i * run + length]
-                _set_few(pixels, offsets, own[i * filter_pitch :], places, out)
+                few = out[i * beyond : i * beyond + length]
+                _set_few(pixels, offsets, own[i * filter_pitch :], places, few)
         elif joint == _FILTERS:
-            _set_sums(pixels, offsets, own, zero, places, apart, sums, length, _ALL)
+            apart = filter_pitch, beyond
+            _set_sums(pixels, offsets, own, zero, places, apart, out, length, _ALL)
         else:
+            apart = filter_pitch, beyond
             for i in range(joint):
-                one, out = np.int64(i * filter_pitch), sums[i * run :]
-                _set_sums(pixels, offsets, own, one, places, apart, out, length, (0,))
-        for i in range(joint):
-            useful = sums[i * run : i * run + min(length, outputs - start)]
-            plane = result[image, group * count + first + i]
-            _store(useful, start, pitch, columns, target, plane)
+                one, row = np.int64(i * filter_pitch), out[i * beyond :]
+                _set_sums(pixels, offsets, own, one, places, apart, row, length, (0,))
+        if not at_once:
+            for i in range(joint):
+                to = place + i * plane
+                _store(sums, i * run, start, useful, pitch, columns, target, written, to, across)
 
 
 @njit(cache=True, parallel=True)
@@ -189,14 +204,18 @@ def _correlate(planes, layout, groups, filters, places, filter_pitch, rows, colu
     flat, channel_length = planes
     batch, channels = result.shape[:2]
     offsets = tap_offsets(len(places), channel_length, rows, columns, layout)
-    outputs = (rows.count - 1) * layout.pitch + columns.count
+    pitch, down, beside = layout.pitch, rows.count, columns.count
+    outputs = (down - 1) * pitch + beside
+    if step == 1 and pitch == beside == result.shape[3]:
+        # Nothing lies between rows: they are one.
+        pitch, down, beside = outputs, 1, outputs
     run = _run_length(outputs, flat.itemsize)
     blocks = -(-channels // groups // _FILTERS)
     items = batch * groups * blocks * -(-outputs // run)
     work = batch * channels * outputs * places.size
     parts = max(min(work // _SMALLEST_PARTITION, _MOST_PARTITIONS, items), 1)
-    counts = groups, rows.count, columns.count, run
-    pitches = layout.pitch, len(places) * channel_length, filter_pitch
+    counts = groups, down, beside, run
+    pitches = pitch, len(places) * channel_length, filter_pitch
     target = rows.first, columns.first, step
     work_on = flat, offsets, filters.reshape(-1), places.reshape(-1), counts, pitches, target
     if parts == 1:
@@ -223,8 +242,8 @@ def numba_parallel(images, filters, *, stride, padding, dilation, groups, out=No
     Weights are read as they lie. As many flops as the definition, a few percent more for outputs
     between rows, and up to two vectors a run. Sums run in a fixed order. Work is split over images,
     filters and runs of rows, so that one image keeps all threads busy; the same pixels meet all
-    filters before the next, and stay in L2. For layers of some channels; filters that are not a
-    multiple of 8 in a group go singly.
+    filters before the next, and stay in L2. For layers of some channels, and 1 x 1 above all, where
+    nothing is copied; up to 4 filters beyond a multiple of 8 in a group go singly.
     """
     (count, per_group), filter_size = filters.shape[:2], filters.shape[2:]
     size = images.shape[2:]
