@@ -11,6 +11,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from convgrad.kernels.on_device import OnDevice
 from convgrad.kernels.operation import Operation
 from convgrad.kernels.prepared import Prepared
 from convgrad.kernels.threads import load_pool
@@ -56,6 +57,8 @@ class Kernel:
         ``cost(**sizes)`` is its own `Cost`, where kernels of an operation compute different things.
     afresh : callable or None
         Makes ``function`` anew, for kernels that keep between calls what counts as their memory.
+    on_device : OnDevice or None
+        The kernel for arrays that lie on its device, where `function` is made of it.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Kernel:
     switches: tuple = ()
     cost: object = field(default=None, repr=False)
     afresh: object = field(default=None, repr=False)
+    on_device: OnDevice | None = field(default=None, repr=False)
 
     def __post_init__(self):
         object.__setattr__(self, "__doc__", self.function.__doc__)
@@ -95,7 +99,7 @@ class Kernel:
         if self.device == "cuda":
             from convgrad.kernels import cuda
 
-            if reason := cuda.why_not():
+            if reason := cuda.why_not() or (self.on_device and self.on_device.arrays.why_not()):
                 return reason
         if args or kwargs:
             return self.why_not_bound(operation(self.operation).bind(*args, **kwargs))
@@ -183,9 +187,12 @@ class Kernel:
 
         Parameters
         ----------
-        call : {"plain", "out", "prepared", "prepared out"}
-            Into an array of its own or a given one, with weights given or kept.
+        call : {"plain", "out", "prepared", "prepared out", "on device"}
+            Into an array of its own or a given one, with weights given or kept; or with arrays
+            that lie on the device, and a result that stays there.
         """
+        if call == "on device":
+            return None if self.on_device else "it takes no arrays that lie on a device"
         if "prepared" in call:
             if operation(self.operation).weights is None:
                 return f"{self.operation} has no weights to prepare"
@@ -225,6 +232,7 @@ def kernel(
     prepare=None,
     error=None,
     switches=(),
+    arrays=None,
 ):
     """Register a function as an implementation of an operation.
 
@@ -252,6 +260,9 @@ def kernel(
     error : callable, optional
     switches : sequence of str
         See `Kernel`.
+    arrays : convgrad.kernels.on_device.Arrays, optional
+        The function takes such device arrays instead of NumPy's, as `OnDevice` says, and what
+        transfers them is put around it.
 
     Returns
     -------
@@ -267,6 +278,11 @@ def kernel(
     choice("device", device, DEVICES)
 
     def register(function):
+        on_device = OnDevice(function, arrays) if arrays else None
+        if on_device:
+            function = on_device.from_host(
+                lambda *arrays, **options: _operations[operation].output_shape(*arrays, **options)
+            )
         made = Kernel(
             name=name or function.__name__,
             operation=operation,
@@ -280,6 +296,7 @@ def kernel(
             prepares=prepare,
             error=error,
             switches=tuple(switches),
+            on_device=on_device,
         )
         taken = _kernels.get(operation, {}).get(made.name)
         if taken and _origin(taken.function) != _origin(function):

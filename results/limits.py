@@ -7,6 +7,8 @@ Source: Williams, Waterman and Patterson, "Roofline: an insightful visual perfor
 import numpy as np
 import pandas as pd
 
+from convgrad.results.schema import ON_DEVICE
+
 COLUMNS = ("intensity", "level", "bound_by", "roof_gflops", "roof_fraction")
 
 
@@ -27,14 +29,15 @@ def limits(table, info):
         names: for others ``bound_by`` is not known.
     """
     roofs = {
-        (roof.get("device", "cpu"), roof["dtype"], roof["threads"]): roof
+        (roof.get("device", "cpu"), roof["dtype"], roof.get("threads")): roof
         for roof in info.get("roofs") or ()
     }
     machine = info.get("machine") or {}
     rows = []
     for cell in table.itertuples(index=False):
         arithmetic, memory = _least_seconds(cell, roofs)
-        direct = _least_seconds(cell._replace(algorithm="direct", device="cpu"), roofs)
+        drawn = "cuda" if cell.call == ON_DEVICE else "cpu"
+        direct = _least_seconds(cell._replace(algorithm="direct", device=drawn), roofs)
         rows.append(
             (
                 cell.flops / cell.bytes if cell.bytes else np.nan,
@@ -61,7 +64,9 @@ def _least_seconds(cell, roofs):
     Another algorithm saves arithmetic, and passes over the data with it: of such a one it is
     only certain that it touches what is alive once.
     """
-    roof = roofs.get((cell.device, cell.dtype, cell.threads))
+    # threads are the processor's
+    threads = cell.threads if cell.device == "cpu" else None
+    roof = roofs.get((cell.device, cell.dtype, threads))
     if roof is None:
         return np.nan, np.nan
     bandwidth, alive = roof["bandwidth"], np.fmin(cell.bytes, cell.footprint)

@@ -49,7 +49,7 @@ def _limits(roofs):
         [
             escape(str(roof.get("device", "cpu"))),
             escape(str(roof["dtype"])),
-            str(roof["threads"]),
+            str(roof.get("threads", "")),
             f"{style.number(roof['flops_per_s'] / 1e9)} GFLOP/s",
             *(_gflops(roof.get(name)) for name in ("multiply_add_flops_per_s", "gemm_flops_per_s")),
             _speeds(levels(roof)),

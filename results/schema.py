@@ -11,8 +11,10 @@ AGAINST = "@against"
 CACHES = ("warm", "cold")
 """Whether inputs may lie in a cache, or come from memory with every call."""
 
-CALLS = ("plain", "out", "prepared", "prepared out")
-"""How a kernel is called: into an array of its own or a given one, with weights given or kept."""
+ON_DEVICE = "on device"
+CALLS = ("plain", "out", "prepared", "prepared out", ON_DEVICE)
+"""How a kernel is called: into an array of its own or a given one, with weights given or kept; or
+with inputs that lie on a device, and a result that stays there."""
 
 BEFORE = {"cache": CACHES[0], "call": CALLS[0]}
 """What runs leave unsaid that are older than these columns."""

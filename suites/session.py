@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from convgrad.kernels import registry
 from convgrad.kernels.models import served
 from convgrad.results.report import write_report
 from convgrad.results.schema import AGAINST, CALLS, SAMPLE_COLUMNS
@@ -252,11 +253,19 @@ class Session:
         """Roofs of this run's dtypes and threads, no lower than what was measured before."""
         dtypes = sorted({block.case.dtype for block in self.blocks})
         threads = sorted({block.threads for block in self.blocks}, reverse=True)
-        before = {(roof["dtype"], roof["threads"]): roof for roof in self.run.info.get("roofs", [])}
-        return [
-            highest(roof, before.pop((roof["dtype"], roof["threads"]), roof))
-            for roof in self.engine.roofs(threads, dtypes)
-        ] + list(before.values())
+        found = self.engine.roofs(threads, dtypes)
+        if self._uses_device():
+            found += self.engine.device_roofs(dtypes)
+        before = {_roof_key(roof): roof for roof in self.run.info.get("roofs", [])}
+        return [highest(roof, before.pop(_roof_key(roof), roof)) for roof in found] + list(
+            before.values()
+        )
+
+    def _uses_device(self):
+        """Whether a kernel of this run can run on a CUDA device."""
+        names = {(block.case.operation, name) for block in self.blocks for name in block.kernels}
+        known = (registry.get(operation, name.removesuffix(AGAINST)) for operation, name in names)
+        return any(kernel.device == "cuda" and kernel.why_not() is None for kernel in known)
 
     def report(self, text):
         """Pass a line of text on to whoever shows progress."""
@@ -381,6 +390,10 @@ class Session:
             self.run.close()
         if self.scratch:
             shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def _roof_key(roof):
+    return roof.get("device"), roof["dtype"], roof.get("threads")
 
 
 def _block(item):

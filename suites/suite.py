@@ -9,7 +9,7 @@ from convgrad import kernels
 from convgrad.suites.measure.block import Block
 
 ON_REQUEST = (
-    *("speed", "speed_layers", "residual_network"),
+    *("device", "speed", "speed_layers", "residual_network"),
     *("dense", "dense_pruned", "dense_quantised", "dense_int8", "conv2d_int8"),
     *("locally_connected", "locally_connected_filter_gradient"),
     "locally_connected_input_gradient",
@@ -48,7 +48,7 @@ class Axes:
     data : str
         "random", or the name of a real input.
     caches : sequence of {"warm", "cold"}
-    calls : sequence of {"plain", "out", "prepared", "prepared out"}
+    calls : sequence of {"plain", "out", "prepared", "prepared out", "on device"}
     """
 
     sizes: Sequence
@@ -133,6 +133,17 @@ class Suite:
                     block = Block(case, count, names, self.baseline, cache, call)
                     found.setdefault((case, count, cache, call), block)
         return list(found.values())
+
+
+@dataclass(frozen=True)
+class Together:
+    """Several suites in one file."""
+
+    suites: Sequence
+
+    def blocks(self, preset, **selection):
+        """`Suite.blocks` of all of them."""
+        return [block for suite in self.suites for block in suite.blocks(preset, **selection)]
 
 
 def bench(measured, benchmark):

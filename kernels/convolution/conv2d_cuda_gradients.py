@@ -2,9 +2,7 @@
 
 from math import prod
 
-import numpy as np
-
-from convgrad.kernels.cuda import cuda, device_kernel
+from convgrad.kernels.cuda import ARRAYS, cuda, device_kernel
 from convgrad.kernels.registry import kernel
 
 _THREADS = 128
@@ -79,23 +77,21 @@ def _filter_gradient_workspace(images, output_gradient, *, filter_size, groups, 
     "conv2d_filter_gradient",
     family="cuda",
     device="cuda",
+    arrays=ARRAYS,
     name="cuda_direct",
     workspace=_filter_gradient_workspace,
 )
 def filter_gradient_direct(
-    images, output_gradient, *, filter_size, stride, padding, dilation, groups
+    images, output_gradient, *, filter_size, stride, padding, dilation, groups, out
 ):
     """One block of 32 threads a weight, which goes through all images and outputs.
 
     As many flops as the definition, two loads each: bound by the cache. No atomics, the same
     result on every run.
     """
-    shape = output_gradient.shape[1], images.shape[1] // groups, *filter_size
-    result = cuda.device_array(shape, images.dtype)
-    inputs = (cuda.to_device(np.ascontiguousarray(array)) for array in (images, output_gradient))
     (top, _), (left, _) = padding
-    _filter_gradient[result.size, _LANES](*inputs, stride, top, left, dilation, result)
-    return result.copy_to_host()
+    _filter_gradient[out.size, _LANES](images, output_gradient, stride, top, left, dilation, out)
+    return out
 
 
 def _input_gradient_workspace(output_gradient, filters, *, image_size, groups, **_):
@@ -108,20 +104,18 @@ def _input_gradient_workspace(output_gradient, filters, *, image_size, groups, *
     "conv2d_input_gradient",
     family="cuda",
     device="cuda",
+    arrays=ARRAYS,
     name="cuda_direct",
     workspace=_input_gradient_workspace,
 )
 def input_gradient_direct(
-    output_gradient, filters, *, image_size, stride, padding, dilation, groups
+    output_gradient, filters, *, image_size, stride, padding, dilation, groups, out
 ):
     """One thread a pixel, all gradients and weights from the cache.
 
     As many flops as the definition, two loads each: bound by the cache. No atomics.
     """
-    shape = len(output_gradient), filters.shape[1] * groups, *image_size
-    result = cuda.device_array(shape, filters.dtype)
-    inputs = (cuda.to_device(np.ascontiguousarray(array)) for array in (output_gradient, filters))
     (top, _), (left, _) = padding
-    blocks = -(-result.size // _THREADS)
-    _input_gradient[blocks, _THREADS](*inputs, stride, top, left, dilation, result)
-    return result.copy_to_host()
+    blocks = -(-out.size // _THREADS)
+    _input_gradient[blocks, _THREADS](output_gradient, filters, stride, top, left, dilation, out)
+    return out

@@ -2,9 +2,7 @@
 
 from math import prod
 
-import numpy as np
-
-from convgrad.kernels.cuda import cuda, device_kernel
+from convgrad.kernels.cuda import ARRAYS, cuda, device_kernel, scratch
 from convgrad.kernels.registry import kernel
 
 _THREADS = 128
@@ -13,6 +11,20 @@ _SUMS = 8
 _CHUNK = 4096
 """Outputs that one block sums up for one tap; more where that would make too many blocks."""
 _MOST_CHUNKS = 256
+
+
+@device_kernel("T[:, ::1], T[:, ::1]")
+def _pad(signal, padded):
+    """Put zeros above the signal and before it."""
+    index = cuda.grid(1)
+    if index < padded.size:
+        rows, columns = signal.shape
+        row = index // padded.shape[1] - (padded.shape[0] - rows)
+        column = index % padded.shape[1] - (padded.shape[1] - columns)
+        sample = signal.dtype.type(0)
+        if row >= 0 and column >= 0:
+            sample = signal[row, column]
+        padded[index // padded.shape[1], index % padded.shape[1]] = sample
 
 
 @device_kernel("T[:, ::1], T[:, ::1], T[:, ::1], T[::1]")
@@ -83,14 +95,14 @@ def _chunks(outputs):
 
 
 def _workspace(signal, targets, *, taps, **_):
-    """Padded signal here and there; targets, residuals, filter and gradients on the device."""
+    """Signal, as it is and padded; targets, residuals, filter and gradients on the device."""
     padded = prod(n + k - 1 for n, k in zip(signal.shape, taps))
     chunks, _ = _chunks(signal.size)
     return (2 * padded + 2 * targets.size + (1 + chunks) * prod(taps)) * signal.itemsize
 
 
-@kernel("fit_filter", family="cuda", device="cuda", workspace=_workspace)
-def cuda_direct(signal, targets, *, taps, iterations, step, l2, l1, weights):
+@kernel("fit_filter", family="cuda", device="cuda", arrays=ARRAYS, workspace=_workspace)
+def cuda_direct(signal, targets, *, taps, iterations, step, l2, l1, weights, out):
     """One thread an output for the residuals, one block a tap and chunk for the gradient.
 
     4 n k flops a step, everything on the device between the first upload and the result. Sums
@@ -99,22 +111,20 @@ def cuda_direct(signal, targets, *, taps, iterations, step, l2, l1, weights):
     """
     dtype = signal.dtype
     height, width = (1, *taps)[-2:]
-    image = signal.reshape(-1, signal.shape[-1])
-    rows, columns = image.shape
-    padded = cuda.to_device(np.pad(image, ((height - 1, 0), (width - 1, 0))))
-    device_targets = cuda.to_device(np.ascontiguousarray(targets.reshape(image.shape)))
-    device_weights = cuda.to_device(np.ascontiguousarray(weights.reshape(height, width)))
-    chunks, chunk = _chunks(image.size)
-    residuals = cuda.device_array(image.size, dtype)
-    gradients = cuda.device_array((chunks, height * width), dtype)
-    flat_weights = device_weights.reshape(height * width)
+    rows, columns = (1, *signal.shape)[-2:]
+    padded = scratch("padded signal", (rows + height - 1, columns + width - 1), dtype)
+    _pad[-(-padded.size // _THREADS), _THREADS](signal.reshape(rows, columns), padded)
+    targets = targets.reshape(rows, columns)
+    chunks, chunk = _chunks(signal.size)
+    residuals = scratch("residuals", (signal.size,), dtype)
+    gradients = scratch("gradients", (chunks, height * width), dtype)
+    out.copy_to_device(weights)
+    filters, flat_weights = out.reshape(height, width), out.reshape(height * width)
     factors = [dtype.type(factor) for factor in (step, l2, step * l1)]
     for _ in range(iterations):
-        _residuals[-(-image.size // _THREADS), _THREADS](
-            padded, device_targets, device_weights, residuals
-        )
+        _residuals[-(-signal.size // _THREADS), _THREADS](padded, targets, filters, residuals)
         _gradients[(height * width, chunks), _THREADS](
             padded, columns, residuals, width, chunk, gradients
         )
         _step[-(-height * width // _THREADS), _THREADS](flat_weights, gradients, *factors)
-    return device_weights.copy_to_host().reshape(weights.shape)
+    return out

@@ -1,120 +1,177 @@
-"""Linear fit on a CUDA device: one pass over X a step, X uploaded once."""
+"""Linear fit on a CUDA device: one launch for all steps, one pass over X in each."""
 
 import numpy as np
 
-from convgrad.kernels.cuda import cuda, device_kernel
+from convgrad.kernels.cuda import ARRAYS, cuda, device_kernel, resident_blocks, scratch
 from convgrad.kernels.registry import kernel
 
-_LANES, _ROWS = 32, 4
-"""Threads of a block: a row of X is read by ``_LANES`` of them, ``_ROWS`` rows at a time."""
-_MOST_BLOCKS = 1024
-_TILES = 8
-"""Tiles of ``_ROWS`` rows that a block goes through at least: each block costs a gradient."""
+_THREADS = 256
+_ROWS = 16
+"""Rows of X that a thread has at a time, one element of each: it waits for all of them together."""
+_PRODUCTS = _THREADS * (_ROWS + 1)
+_BLOCKS = 2
+"""Blocks on a multiprocessor: while one waits at a barrier, the other reads."""
 
 
-@device_kernel("T[:, ::1], T[:, ::1], T[:, ::1], int64, T[:, :, ::1]")
-def _gradients(features, targets, weights, block_rows, gradients):
-    """Set ``gradients[block]`` to ``X^T (X w - y)`` of the block's rows, tile by tile.
+@device_kernel(
+    "T[::1], T[:, ::1], T[:, ::1], T[:, :, ::1], int64, int64, T, T, T", max_registers=128
+)
+def _descend(features, targets, weights, gradients, iterations, columns, step, l2, threshold):
+    """All steps of a descent, by blocks that wait for each other twice a step.
 
-    The residuals of a tile are summed by lanes, then by one thread a row from shared memory,
-    where a tree would need a barrier for each of its levels. The rows are read once more for the
-    gradient, from the cache.
+    A block goes through tiles of rows. A thread has a column of some rows, or every so many
+    columns: its products are added through shared memory to the rows' residuals, and what it has
+    read then gives its part of the gradient; only of rows longer than a block, it reads all but
+    the last part again. At the end the gradients of all blocks are added in order, a weight a
+    block. Indices are unsigned where it matters: of a signed one, the device asks whether it
+    counts from the end.
     """
-    partial = cuda.shared.array((_ROWS, _LANES), dtype=features.dtype)
-    lane, row = cuda.threadIdx.x, cuda.threadIdx.y
-    thread = row * _LANES + lane
-    samples, size = features.shape
-    outputs = weights.shape[0]
-    block = cuda.blockIdx.x
-    for output in range(outputs):
-        for j in range(thread, size, _ROWS * _LANES):
-            gradients[block, output, j] = 0
-    first = block * block_rows
-    for start in range(first, first + block_rows, _ROWS):
-        sample = start + row
-        for output in range(outputs):
-            total = features.dtype.type(0)
-            if sample < samples:
-                for j in range(lane, size, _LANES):
-                    total += features[sample, j] * weights[output, j]
-            partial[row, lane] = total
-            cuda.syncthreads()
-            if lane == 0 and sample < samples:
-                total = -targets[sample, output]
-                for i in range(_LANES):
-                    total += partial[row, i]
-                partial[row, 0] = total
-            cuda.syncthreads()
-            for j in range(thread, size, _ROWS * _LANES):
-                total = gradients[block, output, j]
+    products = cuda.shared.array(_PRODUCTS, dtype=features.dtype)
+    partial = cuda.shared.array(_THREADS, dtype=features.dtype)
+    residuals = cuda.shared.array(_THREADS, dtype=features.dtype)
+    read = cuda.local.array(_ROWS, dtype=features.dtype)
+    sums = cuda.local.array(_ROWS, dtype=features.dtype)
+    grid = cuda.cg.this_grid()
+    thread, block, blocks = cuda.threadIdx.x, cuda.blockIdx.x, cuda.gridDim.x
+    samples = targets.shape[0]
+    size, outputs = weights.shape
+    column, part, parts = thread % columns, thread // columns, _THREADS // columns
+    own, tile_rows = block * parts + part, parts * _ROWS
+    # To add the products of a row, so many threads take every so many of them; the room from one
+    # row to the next has them read from different banks.
+    helpers = columns // _ROWS
+    pitch = columns + helpers
+    helper = thread // helpers * pitch + thread % helpers
+    for _ in range(iterations):
+        j = column
+        while j < size:
+            for output in range(outputs):
+                gradients[own, output, j] = 0
+            j += columns
+        for first in range(block * tile_rows, samples, blocks * tile_rows):
+            start = first + part * _ROWS
+            for output in range(outputs):
+                for r in range(_ROWS):
+                    sums[r] = 0
+                    read[r] = 0
+                j = column
+                while j < size:
+                    weight = weights[np.uint64(j), np.uint64(output)]
+                    at = start * size + j
+                    if start + _ROWS <= samples:
+                        for r in range(_ROWS):
+                            read[r] = features[np.uint64(at)]
+                            at += size
+                    else:
+                        for r in range(_ROWS):
+                            if start + r < samples:
+                                read[r] = features[np.uint64(at)]
+                                at += size
+                    for r in range(_ROWS):
+                        sums[r] += read[r] * weight
+                    j += columns
+                for r in range(_ROWS):
+                    products[np.uint64((part * _ROWS + r) * pitch + column)] = sums[r]
+                cuda.syncthreads()
+                total = features.dtype.type(0)
                 for i in range(_ROWS):
-                    if start + i < samples:
-                        total += features[start + i, j] * partial[i, 0]
-                gradients[block, output, j] = total
+                    total += products[np.uint64(helper + i * helpers)]
+                partial[thread] = total
+                cuda.syncthreads()
+                if thread < tile_rows and first + thread < samples:
+                    total = -targets[first + thread, output]
+                    i = thread * helpers
+                    while i < (thread + 1) * helpers:
+                        total += partial[np.uint64(i)]
+                        i += 1
+                    residuals[thread] = total
+                elif thread < tile_rows:
+                    residuals[thread] = 0
+                cuda.syncthreads()
+                for r in range(_ROWS):
+                    sums[r] = residuals[np.uint64(part * _ROWS + r)]
+                j -= columns
+                if column < size:
+                    total = gradients[np.uint64(own), np.uint64(output), np.uint64(j)]
+                    for r in range(_ROWS):
+                        total += read[r] * sums[r]
+                    gradients[np.uint64(own), np.uint64(output), np.uint64(j)] = total
+                j -= columns
+                while j >= 0:
+                    total = gradients[np.uint64(own), np.uint64(output), np.uint64(j)]
+                    at = start * size + j
+                    for r in range(_ROWS):
+                        if start + r < samples:
+                            total += features[np.uint64(at)] * sums[r]
+                            at += size
+                    gradients[np.uint64(own), np.uint64(output), np.uint64(j)] = total
+                    j -= columns
+        grid.sync()
+        weight = block
+        while weight < outputs * size:
+            j, output = weight // outputs, weight % outputs
+            total = features.dtype.type(0)
+            i = thread
+            while i < blocks * parts:
+                total += gradients[np.uint64(i), np.uint64(output), np.uint64(j)]
+                i += _THREADS
+            partial[thread] = total
+            half = _THREADS // 2
+            while half:
+                cuda.syncthreads()
+                if thread < half:
+                    partial[thread] += partial[thread + half]
+                half //= 2
+            if thread == 0:
+                before = weights[j, output]
+                after = before - step * (partial[0] + l2 * before)
+                if abs(after) <= threshold:
+                    weights[j, output] = 0
+                elif after > 0:
+                    weights[j, output] = after - threshold
+                else:
+                    weights[j, output] = after + threshold
             cuda.syncthreads()
+            weight += blocks
+        grid.sync()
 
 
-@device_kernel("T[::1], T[:, ::1], T, T, T")
-def _step(weights, gradients, step, l2, threshold):
-    """Sum the blocks' gradients, ``_ROWS`` sums a weight, and take a step."""
-    partial = cuda.shared.array((_ROWS, _LANES), dtype=weights.dtype)
-    lane, row = cuda.threadIdx.x, cuda.threadIdx.y
-    j = cuda.blockIdx.x * _LANES + lane
-    total = weights.dtype.type(0)
-    if j < weights.size:
-        for block in range(row, gradients.shape[0], _ROWS):
-            total += gradients[block, j]
-    partial[row, lane] = total
-    cuda.syncthreads()
-    if row == 0 and j < weights.size:
-        for i in range(1, _ROWS):
-            total += partial[i, lane]
-        weight = weights[j] - step * (total + l2 * weights[j])
-        if abs(weight) <= threshold:
-            weights[j] = 0
-        elif weight > 0:
-            weights[j] = weight - threshold
-        else:
-            weights[j] = weight + threshold
-
-
-def _blocks(samples):
-    """(blocks, rows of each), from the size alone."""
-    blocks = min(-(-samples // (_TILES * _ROWS)), _MOST_BLOCKS)
-    rows = -(-samples // (blocks * _ROWS)) * _ROWS
-    return -(-samples // rows), rows
+def _shape(samples, size):
+    """(blocks, threads along a row)."""
+    columns = _ROWS
+    while columns < min(size, _THREADS):
+        columns *= 2
+    tiles = -(-samples // (_THREADS // columns * _ROWS))
+    return min(tiles, resident_blocks(_BLOCKS)), columns
 
 
 def _workspace(features, targets, *, weights, **_):
-    """On the device: X, targets, weights, and a gradient for each block."""
-    blocks, _ = _blocks(len(features))
-    return features.nbytes + targets.nbytes + (1 + blocks) * weights.nbytes
+    """On the device: X, targets, weights, and the gradients of each block."""
+    blocks, columns = _shape(*features.shape)
+    gradients = blocks * (_THREADS // columns)
+    return features.nbytes + targets.nbytes + (1 + gradients) * weights.nbytes
 
 
-@kernel("fit_linear", family="cuda", device="cuda", workspace=_workspace)
-def cuda_fused(features, targets, *, iterations, step, l2, l1, weights):
-    """Residual and gradient in one pass over X a step; X and weights stay on the device.
+@kernel("fit_linear", family="cuda", device="cuda", arrays=ARRAYS, workspace=_workspace)
+def cuda_fused(features, targets, *, iterations, step, l2, l1, weights, out):
+    """Residual and gradient in one pass over X a step, and all steps in one launch.
 
-    4 n d flops a step, and n d elements read from device memory where two products read 2 n d.
-    Every block of 128 threads sums a gradient over rows of its own, and a second launch adds
-    these in order and takes the step: no atomics, the same result on every run. The upload of X
+    4 n d flops a step, and n d elements read from device memory where two products read 2 n d:
+    rows of up to 256 features stay in registers, others come again from the cache. As many
+    blocks as run at the same time go on to the next step together. Each sums gradients of its
+    own, which are added in order: no atomics, the same result on every run. The upload of X
     costs as much as tens of steps.
     """
-    samples, dtype = len(features), features.dtype
-    blocks, block_rows = _blocks(samples)
-    by_output = np.ascontiguousarray(weights.reshape(len(weights), -1).T)
-    outputs, size = by_output.shape
-    device_features = cuda.to_device(np.ascontiguousarray(features))
-    device_targets = cuda.to_device(np.ascontiguousarray(targets.reshape(samples, -1)))
-    device_weights = cuda.to_device(by_output)
-    gradients = cuda.device_array((blocks, outputs, size), dtype)
-    flat_weights = device_weights.reshape(outputs * size)
-    flat_gradients = gradients.reshape(blocks, outputs * size)
-    threads = (_LANES, _ROWS)
+    samples, size = features.shape
+    dtype = features.dtype
+    outputs = weights.size // size
+    blocks, columns = _shape(samples, size)
+    gradients = scratch("gradients", (blocks * (_THREADS // columns), outputs, size), dtype)
+    out.copy_to_device(weights)
+    targets, out_by_output = targets.reshape(samples, outputs), out.reshape(size, outputs)
     factors = [dtype.type(factor) for factor in (step, l2, step * l1)]
-    for _ in range(iterations):
-        _gradients[blocks, threads](
-            device_features, device_targets, device_weights, block_rows, gradients
-        )
-        _step[-(-outputs * size // _LANES), threads](flat_weights, flat_gradients, *factors)
-    return device_weights.copy_to_host().T.copy().reshape(weights.shape)
+    _descend[blocks, _THREADS](
+        *(features.reshape(samples * size), targets, out_by_output, gradients),
+        *(iterations, columns, *factors),
+    )
+    return out

@@ -20,7 +20,7 @@ from convgrad.results.plots.views import (
     select,
     with_efficiency,
 )
-from convgrad.results.schema import CALLS, MODELS
+from convgrad.results.schema import CALLS, MODELS, ON_DEVICE
 
 __all__ = ["main_view", "select", "write_plots"]
 
@@ -132,7 +132,7 @@ def _of_operation(operation, cells, info, folder):
     yield draw("time", over_size.time, view)
     # the resolution is one of times
     yield draw("memory", over_size.memory, view.assign(resolution=float("nan")), marks="")
-    under = functools.partial(roofline.draw, roofline.roof_of(info, dtype, threads))
+    under = functools.partial(roofline.draw, roofline.roof_of(info, dtype, threads, call))
     yield draw("roofline", under, view, marks=HOLLOW)
     both = pd.concat(
         [select(cells, one, threads, cache, call) for one in dict.fromkeys(cells.dtype)]
@@ -161,3 +161,7 @@ def _of_operation(operation, cells, info, folder):
         if other != call:
             seen = (dtype, threads, cache, other)
             yield draw("time", over_size.time, select(cells, *seen), other, seen=seen)
+            if other == ON_DEVICE:
+                shown = select(cells, *seen)
+                under = functools.partial(roofline.draw, roofline.roof_of(info, *seen[:2], other))
+                yield draw("roofline", under, shown, other, seen=seen, marks=HOLLOW)

@@ -10,16 +10,18 @@ from convgrad.results.plots.figure import BARE, Grid, Picture
 from convgrad.results.plots.labels import shortened, width_inches
 from convgrad.results.plots.lines import leaders, measured
 from convgrad.results.plots.views import doubtful
+from convgrad.results.schema import ON_DEVICE
 
 HEIGHT = 3.8
 NEAR = 1.4
 """Levels whose bandwidths differ by less share a label."""
 
 
-def roof_of(info, dtype, threads):
-    """The measured limits of the CPU at this dtype and thread count, or None."""
+def roof_of(info, dtype, threads, call):
+    """The measured limits of the CPU at this dtype and thread count, or of the device, or None."""
+    wanted = ("cuda", dtype, None) if call == ON_DEVICE else ("cpu", dtype, threads)
     for roof in info.get("roofs") or ():
-        if (roof.get("device", "cpu"), roof["dtype"], roof["threads"]) == ("cpu", dtype, threads):
+        if (roof.get("device", "cpu"), roof["dtype"], roof.get("threads")) == wanted:
             return roof
     return None
 
@@ -28,7 +30,7 @@ def levels(roof):
     """Name of each memory level and its read bandwidth in bytes/s, from the first cache on."""
     speeds = [speed for _, speed in roof["bandwidth"]]
     names = [f"L{number}" for number in range(1, len(speeds))] + ["memory"]
-    return list(zip(names, speeds))
+    return list(zip(roof.get("levels", names), speeds))
 
 
 def draw(roof, view, name, title, caption, folder):

@@ -139,7 +139,7 @@ def short_labels(cases, longest):
     usual : str
         What was left out, or nothing.
     """
-    rows = [dict(zip(cases.columns, row)) for row in cases.itertuples(index=False, name=None)]
+    rows = [{name: cases[name].iloc[row] for name in cases.columns} for row in range(len(cases))]
     labels, usual = [_label(row) for row in rows], {}
     if max(map(len, labels)) > longest:
         usual = {name: cases[name].mode()[0] for name in cases if _share(cases[name]) > USUAL}

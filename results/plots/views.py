@@ -1,7 +1,7 @@
 """Which cells a figure shows: one dtype, thread count, cache mode and call; and what it says."""
 
 from convgrad.results.plots.style import percent
-from convgrad.results.schema import REMARKS
+from convgrad.results.schema import ON_DEVICE, REMARKS
 from convgrad.results.summary import resolution, winners
 
 HOLLOW = " Hollow: in doubt, see its flags."
@@ -12,6 +12,7 @@ _CALLS = {
     "out": "into given arrays",
     "prepared": "weights kept",
     "prepared out": "weights kept, into given arrays",
+    ON_DEVICE: "data on the device",
 }
 _NAMED = ("numpy", "scipy", "numba", "torch", "opencv", "pyfftw")
 
@@ -84,8 +85,7 @@ def caption(view, info, dtype, threads, cache="warm", call="plain", marks=MARKS)
     machine = info.get("machine") or {}
     libraries = info.get("libraries") or {}
     parts = [
-        str(machine.get("cpu", "unknown machine")),
-        threads_text(threads),
+        *_where(machine, threads, call),
         dtype,
         "" if cache == "warm" else f"{cache} cache",
         _CALLS[call],
@@ -100,6 +100,13 @@ def caption(view, info, dtype, threads, cache="warm", call="plain", marks=MARKS)
         else ""
     )
     return f"{' · '.join(part for part in parts if part)}.{marks}{least}"
+
+
+def _where(machine, threads, call):
+    """The processor and its threads, or the device where data stay on it."""
+    if call == ON_DEVICE and machine.get("devices"):
+        return [str(machine["devices"][0]).split(" · ")[0]]
+    return [str(machine.get("cpu", "unknown machine")), threads_text(threads)]
 
 
 def _preferred(column, name):

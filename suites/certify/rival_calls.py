@@ -12,7 +12,7 @@ import pytest
 from convgrad.kernels import Case, registry
 from convgrad.suites.machine import environment
 from convgrad.suites.measure.checks import SEED
-from convgrad.suites.workers.worker import aligned_copy
+from convgrad.suites.workers.places import aligned_copy
 
 CALLS = {
     "numpy": Case.of("fit_linear", "float64", samples=200, features=64, iterations=1000),

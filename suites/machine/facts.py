@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import subprocess
 import sys
 from contextlib import suppress
 from importlib import metadata
@@ -16,7 +17,14 @@ from convgrad.suites.machine.environment import read
 _LIBRARIES = (
     *("numpy", "numba", "llvmlite", "scipy", "pandas", "matplotlib", "pytest", "pytest-benchmark"),
     *("torch", "scikit-learn", "pyfftw", "opencv-python", "opencv-python-headless"),
-    *("opencv-contrib-python", "opencv-contrib-python-headless", "numba-cuda", "tbb", "mkl"),
+    *(
+        "opencv-contrib-python",
+        "opencv-contrib-python-headless",
+        "numba-cuda",
+        "cupy-cuda13x",
+        "tbb",
+    ),
+    "mkl",
 )
 _INSTRUCTIONS = (
     *("sse4.2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512vnni"),
@@ -161,6 +169,14 @@ def code_name():
     return llvmlite.binding.get_host_cpu_name()
 
 
+def devices():
+    """What NVIDIA's driver tells of the GPUs that it serves."""
+    fields = "name", "compute_cap", "memory.total", "driver_version", "clocks.max.sm"
+    command = ["nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    return [" · ".join(line.split(", ")) for line in told.stdout.splitlines()]
+
+
 def _steal():
     stolen, total = steal_ticks()
     return round(stolen / total, 6)
@@ -224,6 +240,7 @@ _FACTS = {
     "available_bytes": environment.available_bytes,
     "huge_pages": huge_pages,
     "virtual": _virtual,
+    "devices": devices,
     "hypervisor": lambda: read("/sys/hypervisor/type") or read("/sys/class/dmi/id/sys_vendor"),
     "steal": _steal,
     "load": lambda: list(psutil.getloadavg()),

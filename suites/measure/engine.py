@@ -98,6 +98,17 @@ class Engine:
                 found.append(roof(count, dtype, self.settings.roof_s))
         return found
 
+    def device_roofs(self, dtypes):
+        """Measure what the CUDA device can do at most, for each dtype."""
+        found = []
+        with self.spending("roofs"):
+            self.crew.begin(1)
+            for dtype in dtypes:
+                self.progress(f"roof of the device, {dtype}")
+                arguments = dtype, self.settings.roof_s
+                found.append(self.crew.once(None, 1, None, "device_roof", *arguments))
+        return found
+
     def compile(self, blocks):
         """Have all kernels that compile or plan do so, side by side.
 

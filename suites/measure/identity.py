@@ -10,7 +10,7 @@ from convgrad.results.schema import AGAINST
 from convgrad.suites.machine import facts
 from convgrad.suites.measure.admission import kernel_of
 
-_MACHINE = ("cpu", "code_name", "usable_cores", "huge_pages", "python")
+_MACHINE = ("cpu", "code_name", "usable_cores", "huge_pages", "devices", "python")
 _LIBRARIES = ("numpy", "numba", "llvmlite", "scipy")
 
 

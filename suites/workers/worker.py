@@ -12,13 +12,12 @@ from numba.core import event
 
 from convgrad.kernels import registry
 from convgrad.kernels.data import Missing
-from convgrad.suites.machine import environment, facts, roofs, spin
+from convgrad.results.schema import ON_DEVICE
+from convgrad.suites.machine import device_roofs, environment, facts, roofs, spin
 from convgrad.suites.workers import masters, memory
 from convgrad.suites.workers.judge import Judgement, judge, wrong
+from convgrad.suites.workers.places import ALIGNMENT, PLACES, Device, Host, aligned_copy
 
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
-_PLACES = 1024
-"""Cache lines at which an input may begin: addresses repeat in caches every few kilobytes."""
 _BALLAST = 1024, 9216, 64
 """Smallest and largest size of blocks of memory that stay taken for a sample, and their number."""
 _SHORTEST_S, _LONG_S, _ENOUGH = 2e-5, 0.01, 4
@@ -42,13 +41,14 @@ class Worker:
         self.kernel = registry.get(operation, name)
         self.definition = registry.operation(operation)
         self.random = np.random.default_rng()
+        self.place = Host(self.random)
         self.unload()
 
     def unload(self):
         """Let go of the case and of everything made for it."""
         self.master = self.sets = self.ballast = self.output = self.judgement = None
         self.calls = self.function = self.options = self.shape = None
-        self.sign, self.reused = 1, 0
+        self.returned, self.sign, self.reused = None, 1, 0
 
     def load(self, case, seed, rotation_bytes=0, call="plain", kept=None):
         """Take up the master inputs; returns what there is to know before the first call.
@@ -72,8 +72,13 @@ class Worker:
         fact = {"workspace_bytes": self.kernel.workspace_bytes(arguments)}
         self.function, self.options = self.kernel.function, arguments.options
         shape = self.definition.output_shape(*arguments.arrays, **arguments.options)
+        self.place = Host(self.random)
+        if call == ON_DEVICE:
+            own = self.kernel.on_device
+            self.place, self.function = Device(own.arrays), own.function
+            self.options = own.options(arguments.options, shape, arguments.dtype)
         self.result_bytes = math.prod(shape) * self.master.dtype.itemsize
-        if "out" in call:
+        if "out" in call or self.options.pop("out", None) is not None:
             self.shape = shape
         if "prepared" in call:
             fact["prepare_s"] = self.prepare()
@@ -101,18 +106,12 @@ class Worker:
         # longer where its reversed copy of the taps straddles cache lines.
         self.ballast = [np.empty(size, np.uint8) for size in self.random.integers(*_BALLAST)]
         self.sets = [
-            [self.placed(self.master.arrays[i]) for i in self.given] for _ in range(self.copies)
+            [self.place.put(self.master.arrays[i]) for i in self.given] for _ in range(self.copies)
         ]
         self.calls = [(inputs, self.options | self.target()) for inputs in self.sets]
         if self.result_bytes <= KEPT_BYTES:  # larger ones get pages of their own anyway
             self.ballast += self.lead()
         self.sign = 1
-
-    def placed(self, array):
-        """A copy at an address that chance decides."""
-        # All take the same room, so that what is allocated next lies elsewhere relative to them:
-        # loads and stores whose addresses differ by a multiple of 4096 bytes wait for each other.
-        return aligned_copy(array, self.random.integers(_PLACES), _PLACES)
 
     def lead(self):
         """Take what a result would fit into, and then a part of the room where it would lie.
@@ -120,7 +119,7 @@ class Worker:
         Stores of whole registers take longer where they straddle cache lines, and left alone a
         process puts its results at the same few addresses for as long as it lives.
         """
-        most = _PLACES * ALIGNMENT
+        most = PLACES * ALIGNMENT
         *taken, room = (np.empty(self.result_bytes + more, np.uint8) for more in (0, 0, 0, most))
         room.resize(self.random.integers(1, most), refcheck=False)  # shrinks where it lies
         return *taken, room
@@ -129,12 +128,12 @@ class Worker:
         """Where the result of a call is to go, as options of the call."""
         if self.shape is None:
             return {}
-        return {"out": self.placed(np.full(self.shape, np.nan, self.master.dtype))}
+        return {"out": self.place.put(np.full(self.shape, np.nan, self.master.dtype))}
 
     def flip(self):
         """Change the sign of the argument that the result is odd in, where it lies."""
         for inputs in self.sets:
-            np.negative(inputs[self.odd], out=inputs[self.odd])
+            self.place.negate(inputs[self.odd])
         self.sign = -self.sign
 
     def call(self):
@@ -185,9 +184,15 @@ class Worker:
 
     def timed_call(self):
         """Call once and keep the output; returns seconds."""
-        start = time.perf_counter_ns()
-        self.output = self.call()
-        return (time.perf_counter_ns() - start) / 1e9
+        start = self.place.now()
+        result = self.call()
+        seconds = (self.place.now() - start) / 1e9
+        self.take(result)
+        return seconds
+
+    def take(self, result):
+        """Keep what a call has returned, and its numbers."""
+        self.returned, self.output = result, self.place.fetch(result)
 
     def sample(self, loops):
         """Time ``loops`` calls on new inputs after one untimed call.
@@ -203,7 +208,7 @@ class Worker:
         # What a process lets go of is what it is given next. The old arrays stay until the end, so
         # that others get their pages: where these lie decides how much of them a cache can hold.
         kept = None if self.large else (self.sets, self.calls, self.output)
-        self.output = None
+        self.output = self.returned = None
         self.lay_out()
         with environment.apart():
             self.call()
@@ -212,15 +217,16 @@ class Worker:
         gc.disable()
         with event.install_recorder("numba:compile") as compiled:
             cpu = time.process_time_ns()
-            start = time.perf_counter_ns()
+            start = self.place.now()
             # A result is let go of at once: the next call finds its memory, as it did untimed.
             for inputs, options in islice(calls, loops - 1):
                 function(*inputs, **options)
             inputs, options = next(calls)
-            self.output = function(*inputs, **options)
-            wall = time.perf_counter_ns() - start
+            result = function(*inputs, **options)
+            wall = self.place.now() - start
             cpu = time.process_time_ns() - cpu
         gc.enable()
+        self.take(result)
         del kept
         memory.give_back_freed_memory()
         return self.glance() or (wall, cpu, bool(compiled.buffer))
@@ -253,11 +259,11 @@ class Worker:
         """Judge the last output, and whether the inputs are what they were."""
         if not isinstance(self.output, np.ndarray):
             return self.judgement.verdict(self.output, self.master.dtype)
-        if self.shape and not any(self.output is options["out"] for _, options in self.calls):
+        if self.shape and not any(self.returned is options["out"] for _, options in self.calls):
             return wrong("did not return the array that it was given")
         for inputs in self.sets:
             for i, array in zip(self.given, inputs):
-                master = self.master.arrays[i]
+                master, array = self.master.arrays[i], self.place.fetch(array)
                 if not np.array_equal(array, self.sign * master if i == self.odd else master):
                     return wrong("changed its inputs")
         signed = self.output if self.sign == 1 else -self.output
@@ -278,15 +284,6 @@ class Worker:
         return {"peak_bytes": peak}
 
 
-def aligned_copy(array, line=0, lines=1):
-    """Copy an array into memory of its own, to begin at one of the cache lines that it may."""
-    buffer = np.empty(array.nbytes + lines * ALIGNMENT, np.uint8)
-    start = -buffer.ctypes.data % ALIGNMENT + line * ALIGNMENT
-    copy = buffer[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
-    copy[...] = array
-    return copy
-
-
 def serve(connection, operation, kernel, threads):
     """Answer requests ``(method, arguments)`` until the connection closes.
 
@@ -296,6 +293,7 @@ def serve(connection, operation, kernel, threads):
     methods = {
         "judge": judge,
         "roof": roofs.measure,
+        "device_roof": device_roofs.measure,
         "spin": spin.spin,
         "overhead": spin.call_overhead_s,
         "pools": facts.thread_pools,

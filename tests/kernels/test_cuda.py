@@ -8,12 +8,14 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 
 from convgrad.kernels import cuda, find
 
-KERNELS = find(device="cuda", usable=False)
+KERNELS = find(device="cuda", family="cuda", usable=False)
 OPERATIONS = (
     *("convolve", "conv2d", "conv2d_filter_gradient", "conv2d_input_gradient"),
     *("fit_linear", "fit_filter"),
@@ -43,13 +45,12 @@ def array(self, shape, dtype):
 
 kernelapi.FakeCUDAShared.array = array
 
-test_simulated = contract.test(find({operation!r}, device="cuda"))
+test_simulated = contract.test(find({operation!r}, family="cuda"))
 """
 
 
 def test_convolution_and_descent_have_cuda_kernels():
     assert {k.operation for k in KERNELS} == set(OPERATIONS)
-    assert {k.family for k in KERNELS} == {"cuda"}
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,10 @@ def ptxas():
 @functools.cache
 def compiled(index, dtype):
     function, signature = cuda.device_kernels[index]
-    return cuda.ptx(function, signature, dtype, CAPABILITY)
+    # What numba-cuda compiles on the way, such as a barrier of the grid, is for the current device.
+    device = SimpleNamespace(compute_capability=CAPABILITY)
+    with patch("numba.cuda.dispatcher.get_current_device", lambda: device):
+        return cuda.ptx(function, signature, dtype, CAPABILITY)
 
 
 each_device_kernel = pytest.mark.parametrize(
@@ -141,7 +145,8 @@ def test_assembles_without_spills(index, dtype, tmp_path):
         pytest.skip("there is no ptxas, on PATH or in NVIDIA's wheels")
     file = tmp_path / "kernel.ptx"
     file.write_text(compiled(index, dtype))
-    command = [ptxas(), "-v", "-arch=sm_90", str(file), "-o", str(tmp_path / "kernel.cubin")]
+    # -c: what waits for other blocks is linked in later
+    command = [ptxas(), "-c", "-v", "-arch=sm_90", str(file), "-o", str(tmp_path / "kernel.cubin")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     spilled = re.findall(r"(\d+) bytes spill (?:stores|loads)", done.stderr)

@@ -193,6 +193,20 @@ def test_roofs_of_other_machines_do_not_apply():
     assert (table["flags"] == "").all()
 
 
+def test_a_device_has_roofs_of_its_own_whatever_the_threads():
+    roof = {"device": "cuda", "dtype": "float32", "flops_per_s": 1e12, "bandwidth": [[1e4, 1e11]]}
+    facts = [
+        fact("gpu", device="cuda", flops=1e9, bytes=1e3, footprint=1e3, call="on device"),
+        fact("gpu", device="cuda", flops=1e9, bytes=1e3, footprint=1e3),
+    ]
+    rounds = samples(gpu=[1e-2] * 6)
+    rounds = pd.concat([rounds.assign(call=call) for call in ("on device", "plain")])
+    table = cells(rounds, facts, {"roofs": [ROOF, roof]})
+    assert table.roof_fraction.tolist() == pytest.approx([0.1, 0.1])
+    # what is drawn is the device's where all kernels have their data there
+    assert table.roof_gflops.tolist() == pytest.approx([1000, ROOF["flops_per_s"] / 1e9])
+
+
 def test_faster_than_the_machine_is_kept_but_neither_published_nor_a_winner():
     table = cells(
         samples(numpy=[2e-3] * 6, cheat=[1e-6] * 6),
