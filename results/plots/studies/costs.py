@@ -38,7 +38,7 @@ ACCURACY = Cost(
 )
 FILE = Cost("file_bytes", "File", "of the model, on disk", style.bytes_text)
 
-_STEPS = 0.1, 0.05, 0.01, 0.005, 0.001
+_STEPS = 0.1, 0.05, 0.01, 0.005, 0.001, 0.0005, 0.0001
 """Ticks of accuracy, the roundest first, until there are enough."""
 _ENOUGH = 4
 _APART = 0.085
@@ -85,7 +85,7 @@ def accuracy_axis(axis, cells, label=False):
     for step in _STEPS:
         if len(kept) >= _ENOUGH:
             break
-        for tick in np.round(np.arange(1, round(1 / step)) * step, 3):
+        for tick in np.round(np.arange(1, round(1 / step)) * step, 4):
             place = (logit(tick) - low) / (high - low)
             if 0 <= place <= 1 and all(abs(place - other) > _APART for other, _ in kept):
                 kept.append((place, tick))

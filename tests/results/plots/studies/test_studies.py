@@ -77,7 +77,7 @@ def test_an_axis_of_accuracy_holds_its_values_and_has_round_ticks(values):
     assert (logit(values) >= low - 1e-9).all()
     assert (logit(values) <= high + 1e-9).all()
     ticks = axes.get_yticks()
-    assert np.allclose(ticks, np.round(ticks, 3))
+    assert np.allclose(ticks, np.round(ticks, 4))
     assert len(ticks) <= 12
     assert len(ticks) or not 0.002 < min(values) <= max(values) < 0.998
 
