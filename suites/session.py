@@ -177,13 +177,13 @@ class Session:
         return fair
 
     def _environment(self, threads):
-        """The same for a process that measures: with the run's models, and its compiled code.
+        """The same for a process that measures.
 
-        That goes to a cache with which the run begins empty, as compiling is measured too.
+        Compiled code goes to a cache with which the run begins empty, as compiling is measured
+        too; but not of models, which are made of kernels that others measure.
         """
-        own = {"NUMBA_CACHE_DIR": str(self.scratch / "numba")}
-        if self.models:
-            own[served.VARIABLE] = str(self.models)
+        cache = {"NUMBA_CACHE_DIR": str(self.scratch / "numba")}
+        own = {served.VARIABLE: str(self.models)} if self.models else cache
         return self._fair_environment(threads) | own
 
     def _open_run(self):
