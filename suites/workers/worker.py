@@ -4,7 +4,6 @@ import gc
 import math
 import time
 from contextlib import nullcontext, suppress
-from functools import partial
 from itertools import cycle, islice
 
 import numpy as np
@@ -47,7 +46,7 @@ class Worker:
     def unload(self):
         """Let go of the case and of everything made for it."""
         self.master = self.sets = self.ballast = self.output = self.judgement = None
-        self.calls = self.function = self.options = self.shape = None
+        self.calls = self.function = self.options = self.shape = self.keep = None
         self.returned, self.sign, self.reused = None, 1, 0
 
     def load(self, case, seed, rotation_bytes=0, call="plain", kept=None):
@@ -86,12 +85,13 @@ class Worker:
 
     def prepare(self):
         """Keep the weights, which are the last array of a call; returns seconds."""
-        weights = aligned_copy(self.master.arrays[-1])
-        prepare = partial(self.kernel.prepares, weights, **self.options)
-        prepare()  # the first time may compile
+        given, options = self.master.arrays[-1], self.options
+        weights = aligned_copy(given)
+        self.kernel.prepares(weights, **options)  # the first time may compile
         start = time.perf_counter_ns()
-        self.function = prepare()
+        self.function = self.kernel.prepares(weights, **options)
         seconds = (time.perf_counter_ns() - start) / 1e9
+        self.keep = lambda: self.kernel.prepares(aligned_copy(given), **options)
         self.given, self.options = self.given[:-1], {}
         return seconds
 
@@ -270,17 +270,19 @@ class Worker:
         return self.judgement.verdict(signed, self.master.dtype)
 
     def weigh(self, case, seed, call="plain", kept=None):
-        """Measure the peak memory of a call: in a process that has done nothing else."""
+        """Measure the peak memory of a call, in a process that has done nothing else.
+
+        Weights count that a prepared call keeps, and models; those that are given do not.
+        """
         refusal = self.load(case, seed, 0, call, kept)
         if "status" in refusal:
             return refusal
         self.lay_out()
-        if self.kernel.afresh is None:
+        if (make := self.kernel.afresh or self.keep) is None:
             return {"peak_bytes": memory.peak_bytes(self.call)}
         inputs, options = self.calls[-1]
-        peak = memory.peak_bytes(
-            lambda function: function(*inputs, **options), lambda: (self.kernel.afresh(),)
-        )
+        self.function = None
+        peak = memory.peak_bytes(lambda made: made(*inputs, **options), lambda: (make(),))
         return {"peak_bytes": peak}
 
 

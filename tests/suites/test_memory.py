@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import pytest
 
 from convgrad.kernels import Case
+from convgrad.kernels.registry import get
 from convgrad.suites.certify import harness
 from convgrad.suites.certify.memory import PLANTED, planted
 from convgrad.suites.workers import memory
@@ -100,3 +101,10 @@ def test_a_module_that_is_missing_is_named(budget):
 def test_without_a_mark_to_reset_nothing_is_measured(monkeypatch, tmp_path):
     monkeypatch.setattr(memory, "_PROC", tmp_path)
     assert memory.peak_bytes(lambda: pytest.fail("called")) is None
+
+
+def test_weights_that_a_prepared_call_keeps_count(crew):
+    case = Case.of("dense_pruned", batch=1, features=4096, outputs=2048, sparsity=0.9)
+    kept = 0.1 * 4096 * 2048 * (4 + 4)  # a value and a place each
+    found = crew.once(get("dense_pruned", "scipy_csr"), 2, None, "weigh", case, 0, "prepared")
+    assert abs(found["peak_bytes"] - kept) < 0.1 * kept

@@ -21,6 +21,8 @@ from convgrad.results.plots.studies.costs import (
 
 WIDTH, HEIGHT = 3.9, 3.3
 _PALE = 0.4
+_BESIDE = 1.2
+"""Between the outermost marks and the ends of the axis, as a factor."""
 
 
 def draw(cells, picture, folder):
@@ -74,9 +76,9 @@ def _lowest(cells):
 def _panel(axes, cost, cells, best):
     accuracy_axis(axes.yaxis, cells, label=True)
     named = names.apart(cells[best], axes)
-    place = cost.low or cost.column
-    ends = cells[list(cost.columns)]
-    limits = names.room(place, np.nanmin(ends), np.nanmax(ends), named, axes)
+    place = cost.column
+    values = cells[cost.column]  # an interval may reach beyond, and is cut
+    limits = names.room(place, values.min() / _BESIDE, values.max() * _BESIDE, named, axes)
     cost_axis(axes.xaxis, cost, *limits)
     axes.grid(color=style.GRID, linewidth=0.6)
     axes.tick_params(length=2.5)
