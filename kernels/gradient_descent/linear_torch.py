@@ -27,7 +27,14 @@ def torch(features, targets, *, iterations, step, l2, l1, weights):
     import torch
 
     features, targets = map(_shared, (features, targets))
-    weights = torch.from_numpy(weights.copy())
+    start = torch.from_numpy(weights.copy())
+    return descend(features, targets, start, iterations, step, l2, l1).numpy()
+
+
+def descend(features, targets, weights, iterations, step, l2, l1):
+    """Take steps from tensors on whatever device they are; returns the weights, changed."""
+    import torch
+
     residuals, gradient = torch.empty_like(targets), torch.empty_like(weights)
     multiply, add_product = (
         (torch.mv, torch.addmv) if targets.ndim == 1 else (torch.mm, torch.addmm)
@@ -39,4 +46,4 @@ def torch(features, targets, *, iterations, step, l2, l1, weights):
             weights.mul_(1 - step * l2).sub_(gradient, alpha=step)
             if l1:
                 weights = torch.nn.functional.softshrink(weights, step * l1)
-    return weights.numpy()
+    return weights

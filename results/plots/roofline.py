@@ -88,7 +88,9 @@ def _roofs(cloud, roof):
     text = {"fontsize": style.SMALL - 1, "color": style.MUTED, "zorder": 8}
     ridges = [min(peak / speed, right) for _, speed in speeds] or [left]
     axes.plot([max(left, min(ridges)), right], [peak, peak], **grey)
-    above = {"xytext": (2, 3), "textcoords": "offset points"}
+    beyond = max(ridges) == right  # the peak is out of reach of what was measured
+    above = {"xytext": (-2 if beyond else 2, 3), "textcoords": "offset points"}
+    above["ha"] = "right" if beyond else "left"
     axes.annotate(f"peak: {style.number(peak)} GFLOP/s", (max(ridges), peak), **above, **text)
     bottom = 10 ** cloud.y_range[0]
     for _, speed in speeds:
