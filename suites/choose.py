@@ -1,6 +1,5 @@
 """The best model within limits: from the newest run that has any, or from one made for it."""
 
-import importlib
 import shutil
 from pathlib import Path
 
@@ -8,11 +7,10 @@ from convgrad.results.choosing import timed_models, within
 from convgrad.results.learned import learned, with_models
 from convgrad.results.store import Run
 from convgrad.results.summary import cells as summarise
+from convgrad.suites.studies.catalogue import OF_MANY, recipes
 from convgrad.suites.studies.training import TIMED_SEED, slug
 
 RUNS = Path("results/runs")
-STUDIES = "pareto", "budget"
-"""Suites of many models."""
 
 
 class NothingKeeps(ValueError):
@@ -79,14 +77,9 @@ def keep(run, model, out):
 
 def labels(data, preset):
     """Models of a dataset that there are recipes of, by the names of their kernels."""
-    return [recipe.label for recipe in _recipes(preset) if recipe.data == data]
+    return [recipe.label for recipe in recipes(preset, OF_MANY) if recipe.data == data]
 
 
 def data_names(preset="laptop"):
     """Datasets that there are models of."""
-    return list(dict.fromkeys(recipe.data for recipe in _recipes(preset)))
-
-
-def _recipes(preset):
-    for name in STUDIES:
-        yield from importlib.import_module(f"convgrad.suites.bench_{name}").SUITE.recipes[preset]
+    return list(dict.fromkeys(recipe.data for recipe in recipes(preset, OF_MANY)))

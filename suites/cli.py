@@ -261,6 +261,7 @@ def choose(
 
     from convgrad.suites import choose as choosing
     from convgrad.suites.choose_display import print_choice
+    from convgrad.suites.studies.catalogue import OF_MANY
 
     given = {"--max-ms": max_ms, "--max-kb": max_kb, "--max-parameters": max_parameters}
     for name, limit in given.items():
@@ -272,7 +273,7 @@ def choose(
     if not labels:
         _fail(f"--data: got {data}, expected one of {', '.join(choosing.data_names())}")
     if run_ is None and choosing.newest_run(data) is None:
-        run(preset=preset, suite=list(choosing.STUDIES), kernel=labels)
+        run(preset=preset, suite=list(OF_MANY), kernel=labels)
     if run_ is None:
         found = choosing.newest_run(data)
     else:

@@ -14,6 +14,7 @@ from convgrad.results.schema import CACHES, CALLS
 from convgrad.suites.machine.environment import usable_cores
 from convgrad.suites.measure.settings import PRESETS
 from convgrad.suites.studies import recipe
+from convgrad.suites.studies.catalogue import recipes
 
 SELECTIONS = {
     "operation": "only this operation (may be repeated, as all of these)",
@@ -79,10 +80,15 @@ def check(config):
     }
     for name, known in accepted.items():
         for value in config.getoption(name):
-            if value not in known:
+            if value not in known and not (name == "kernel" and value in _models(config)):
                 raise pytest.UsageError(
                     f"--{name}: got {value}, expected one of {', '.join(known)}"
                 )
+
+
+def _models(config):
+    """Models of studies: kernels once they are trained."""
+    return {one.label for one in recipes(config.getoption("preset"))}
 
 
 def _refuse_what_spoils_timing(config):

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from convgrad import kernels
 from convgrad.suites.measure.block import Block
+from convgrad.suites.studies.catalogue import STUDIES
 
 ON_REQUEST = (
     *("device", "speed", "speed_layers", "residual_network"),
     *("dense", "dense_pruned", "dense_quantised", "dense_int8", "conv2d_int8"),
     *("locally_connected", "locally_connected_filter_gradient"),
     "locally_connected_input_gradient",
-    *("shape", "pareto", "filter_size", "depth", "budget", "linear"),
+    *(*STUDIES, "linear"),
 )
 """Suites that take part only where they, or their operations, are named."""
 
