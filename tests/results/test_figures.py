@@ -140,9 +140,10 @@ def test_what_cannot_be_or_was_not_measured_is_no_mark(cells, tmp_path):
 
 
 def test_the_roof_is_of_dtype_threads_and_cpu():
-    assert roof_of(INFO, "float32", 2) is ROOF
-    assert roof_of(INFO, "float64", 2) is None
-    assert roof_of({}, "float32", 2) is None
+    assert roof_of(INFO, "float32", 2, "plain") is ROOF
+    assert roof_of(INFO, "float64", 2, "plain") is None
+    assert roof_of(INFO, "float32", 2, "on device") is None
+    assert roof_of({}, "float32", 2, "plain") is None
     assert [name for name, _ in levels(ROOF)] == ["L1", "L2", "L3", "memory"]
 
 

@@ -97,8 +97,8 @@ def test_each_study_has_its_figure_and_each_figure_its_files(drawn):
     names = [picture.name for picture in pictures["predict"]]
     assert names == [
         *("shape-mnist", "pareto-mnist", "filter_size-mnist", "filter_size-vowels"),
-        *("depth-mnist", "budget", "gains-mnist", "gains-digits"),
-        "gains-languages",
+        *("depth-mnist", "budget-mnist", "budget-digits", "budget-languages", "budget"),
+        *("gains-mnist", "gains-digits", "gains-languages"),
     ]
     assert {path.name for path in folder.iterdir()} == {
         f"{name}.{kind}" for name in names for kind in ("svg", "png", "csv")
