@@ -94,9 +94,11 @@ def bytes_text(value):
 
 
 def count(value):
-    """Whole numbers up to 9999 as they are, then ``36.9k``."""
+    """Whole numbers up to 9999 as they are, then ``36.9k``; shares as ``0.95``."""
     if value < 10_000 and value == int(value):
         return str(int(value))
+    if value < 1:
+        return number(value)
     return _engineering(value, "", sep="")
 
 

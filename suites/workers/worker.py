@@ -68,7 +68,9 @@ class Worker:
         self.copies = 1 + rotation_bytes // sum(array.nbytes for array in arguments.arrays)
         self.large = self.copies * sum(array.nbytes for array in arguments.arrays) > KEPT_BYTES
         self.odd = list(self.definition.shapes(**dict(case.sizes))[0]).index(self.definition.odd)
-        fact = {"workspace_bytes": self.kernel.workspace_bytes(arguments)}
+        fact = {}
+        if "prepared" not in call:  # what is kept is not what a call with given weights allocates
+            fact["workspace_bytes"] = self.kernel.workspace_bytes(arguments)
         self.function, self.options = self.kernel.function, arguments.options
         shape = self.definition.output_shape(*arguments.arrays, **arguments.options)
         self.place = Host(self.random)
