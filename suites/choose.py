@@ -23,12 +23,12 @@ def models_of(run, data):
     return timed_models(with_models(cells, learned(run.path)), data)
 
 
-def newest_run(data, folder=RUNS):
-    """The newest run with timed models of a dataset, and these; None if there is none."""
+def newest_run(data, preset, folder=RUNS):
+    """The newest run of a preset with timed models of a dataset, and these; None without one."""
     for path in sorted(folder.glob("*/learned.csv"), reverse=True):
         try:
             run = Run.open(path.parent)
-            models = models_of(run, data)
+            models = models_of(run, data) if run.info.get("preset") == preset else ()
         except ValueError:  # a folder that cannot be read is none to choose from
             continue
         if len(models):

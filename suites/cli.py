@@ -248,7 +248,7 @@ def choose(
         typer.Option("--run", help="Run to choose from; the newest with such models."),
     ] = None,
     preset: Annotated[
-        Preset, typer.Option(help="How far to look, where there is no run yet.")
+        Preset, typer.Option(help="Of the run to choose from, or to make.")
     ] = Preset.laptop,
     out: Annotated[Path | None, typer.Option(help="File that takes the model.")] = None,
 ):
@@ -272,10 +272,10 @@ def choose(
     labels = choosing.labels(data, preset.value)
     if not labels:
         _fail(f"--data: got {data}, expected one of {', '.join(choosing.data_names())}")
-    if run_ is None and choosing.newest_run(data) is None:
+    if run_ is None and choosing.newest_run(data, preset.value) is None:
         run(preset=preset, suite=list(OF_MANY), kernel=labels)
     if run_ is None:
-        found = choosing.newest_run(data)
+        found = choosing.newest_run(data, preset.value)
     else:
         found = _open(run_), choosing.models_of(_open(run_), data)
     if found is None or found[1].empty:

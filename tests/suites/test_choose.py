@@ -6,6 +6,7 @@ import pytest
 
 from convgrad.kernels import datasets
 from convgrad.kernels.models import load
+from convgrad.suites.choose import newest_run
 
 pytest.importorskip("sklearn")
 
@@ -48,6 +49,14 @@ def test_the_best_within_limits_is_saved(convgrad, run, tmp_path):
     learned = pd.read_csv(run / "learned.csv")
     row = learned[(learned.model == "softmax") & (learned.seed == 0)].iloc[0]
     assert model.accuracy(*test) == pytest.approx(row.accuracy)
+
+
+def test_a_run_of_another_preset_is_none_to_choose_from(run):
+    found, models = newest_run("digits", "smoke", run.parent)
+    assert found.path == run
+    assert set(models.model) == {"softmax", "mlp 16", "mlp 16, 8 bits"}
+    assert newest_run("digits", "laptop", run.parent) is None
+    assert newest_run("mnist", "smoke", run.parent) is None
 
 
 @pytest.mark.parametrize(
