@@ -216,8 +216,11 @@ def end_texts(cells):
     }
 
 
-def room(panels):
-    """Inches for the names beside any of these panels, and height for as many of them."""
+def room(panels, behind=""):
+    """Inches for the names beside any of these panels, and height for as many of them.
+
+    ``behind`` stands behind the name of a baseline.
+    """
     texts = [end_texts(panel.cells) for panel in panels]
-    widest = max(width_inches(some.values(), SMALL) for some in texts)
+    widest = max(width_inches([text + behind for text in some.values()], SMALL) for some in texts)
     return 0.3 + max(1.08 * widest, 0.8), max(2.3, 1.25 * SMALL / 72 * max(map(len, texts)))

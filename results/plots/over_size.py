@@ -11,6 +11,8 @@ from convgrad.results.plots.labels import shortened
 from convgrad.results.plots.lines import LinePanel, drawable, leaders, measured, room
 
 MOST_PANELS = 9
+_IS_ONE = " = 1"
+"""Behind the name of a baseline, where others are measured by it."""
 PAGE = 4096
 
 
@@ -105,14 +107,13 @@ def speedup(view, name, title, caption, folder):
         for kernel, cells in lines.drawn.groupby("kernel", sort=False):
             lines.line(kernel, cells, strong=kernel in best)
         lines.crosses()
-        lines.names({kernel: f"{kernel} = 1" for kernel in base})
+        lines.names({kernel: kernel + _IS_ONE for kernel in base})
 
     baselines = ", ".join(dict.fromkeys(view.kernel[view.baseline])) or "none in this run"
     reading = f"Higher is faster. 1× is the baseline: {baselines}."
     make = _maker("speedup", style.factor, "speedup_low", "speedup_high")
-    return _figure(
-        series.by_parameters(view), make, draw, Picture(name, title, reading, caption), folder
-    )
+    picture = Picture(name, title, reading, caption)
+    return _figure(series.by_parameters(view), make, draw, picture, folder, _IS_ONE)
 
 
 def efficiency(view, name, title, caption, folder):
@@ -172,7 +173,7 @@ def _maker(value, number, low=None, high=None):
     return lambda axes, panel: LinePanel(axes, panel, value, number, low, high)
 
 
-def _figure(panels, make, draw, picture, folder):
+def _figure(panels, make, draw, picture, folder, behind=""):
     """Draw the panels that have something to show, or None."""
     trial = [panel for panel in panels if len(make(None, panel).drawn)]
     if not trial:
@@ -182,7 +183,7 @@ def _figure(panels, make, draw, picture, folder):
         picture.caption += f" {len(shown)} of {len(trial)} series are shown; cells.csv has all."
     if constant := series.constant(pd.concat([panel.cells for panel in panels])):
         picture.caption += f" Throughout: {constant}."
-    right, height = room(shown)
+    right, height = room(shown, behind)
     grid = Grid(len(shown), right, height)
     rows = []
     for panel in shown:
