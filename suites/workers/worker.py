@@ -19,6 +19,8 @@ from convgrad.suites.workers.places import ALIGNMENT, PLACES, Device, Host, alig
 
 _BALLAST = 1024, 9216, 64
 """Smallest and largest size of blocks of memory that stay taken for a sample, and their number."""
+_HOLES = 8
+"""So many blocks that others have left are tried before the place of a result is left to itself."""
 _SHORTEST_S, _LONG_S, _ENOUGH = 2e-5, 0.01, 4
 """Where calls are paced: calls timed together last as long; so many times are enough, or fewer
 after so many seconds."""
@@ -116,15 +118,26 @@ class Worker:
         self.sign = 1
 
     def lead(self):
-        """Take what a result would fit into, and then a part of the room where it would lie.
+        """Have the next two results, of which calls in turn hold both, lie where chance decides.
 
         Stores of whole registers take longer where they straddle cache lines, and left alone a
-        process puts its results at the same few addresses for as long as it lives.
+        process puts its results at the same few addresses for as long as it lives. So a room is
+        taken and shrunk where it lies, and whatever else a result would fit into is taken too,
+        until one comes to lie in what the room gave back.
         """
-        most = PLACES * ALIGNMENT
-        *taken, room = (np.empty(self.result_bytes + more, np.uint8) for more in (0, 0, 0, most))
-        room.resize(self.random.integers(1, most), refcheck=False)  # shrinks where it lies
-        return *taken, room
+        most, taken, results = PLACES * ALIGNMENT, [], []
+        for _ in range(2):
+            room = np.empty(self.result_bytes + most, np.uint8)
+            start = room.ctypes.data
+            room.resize(self.random.integers(1, most), refcheck=False)
+            taken.append(room)
+            for _ in range(_HOLES):
+                result = np.empty(self.result_bytes, np.uint8)
+                if 0 <= result.ctypes.data - start < most:
+                    results.append(result)
+                    break
+                taken.append(result)
+        return taken
 
     def target(self):
         """Where the result of a call is to go, as options of the call."""
