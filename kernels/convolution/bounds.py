@@ -107,3 +107,8 @@ def fft(points, size, dtype):
     """
     stages = math.log2(max(points, 2)) + 3
     return gamma(3 * FFT_STAGE * stages, dtype) * np.asarray(size, np.float64)
+
+
+def norms(array, *axes):
+    """2-norms over ``axes`` (all of them unless given), in float64: squares underflow float32."""
+    return np.sqrt(np.square(array, dtype=np.float64).sum(axis=axes or None))

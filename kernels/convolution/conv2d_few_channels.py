@@ -15,8 +15,8 @@ from convgrad.kernels.convolution.conv2d_blocked import (
     block_count,
     unpack_row,
 )
+from convgrad.kernels.convolution.conv2d_layer import FEW_CHANNELS
 from convgrad.kernels.convolution.geometry import output_sides
-from convgrad.kernels.convolution.operations import FEW_CHANNELS
 from convgrad.kernels.registry import kernel
 from convgrad.kernels.validation import plain
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from convgrad.kernels.convolution import reference
-from convgrad.kernels.convolution.operations import Conv2d
+from convgrad.kernels.convolution.conv2d_operation import Conv2d
 from convgrad.kernels.operation import Arguments, higher_precision
 from convgrad.kernels.products.quantised_levels import quantise_weights
 from convgrad.kernels.products.quantised_operations import (
