@@ -13,7 +13,7 @@ NOWHERE_BELOW = 0.85
 """An aim is for the geometric mean; no single case may stay below this part of it."""
 
 COLUMNS = (
-    *("aim", "measure", "dtype", "threads", "cases", "must_be", "found", "low", "high"),
+    *("aim", "measure", "dtype", "threads", "cases", "drawn", "must_be", "found", "low", "high"),
     *("least", "least_case", "rivals", "holds"),
 )
 
@@ -33,31 +33,38 @@ def aims(samples, cells, info):
     Returns
     -------
     DataFrame
-        One row for each aim, dtype and number of threads that was measured. Times that are not
-        published, as they would be faster than the machine, do not count. ``found`` is the
-        geometric mean over the cases of what the best of ours reached: its roof fraction, or the
-        median over paired rounds of the time of the best rival over its own; ``low`` and ``high``
-        its 95 % interval, for ratios (cases are independent: their half-widths are combined in
-        quadrature on the logarithm). ``least`` is the worst case, ``rivals`` who was the best one
-        how often.
+        One row for each aim, dtype and number of threads that the run was about. ``cases`` is how
+        many of those ``drawn`` were measured; times that are not published, as they would be faster
+        than the machine, do not count. ``found`` is the geometric mean over the cases of what the
+        best of ours reached: its roof fraction, or the median over paired rounds of the time of the
+        best rival over its own; ``low`` and ``high`` its 95 % interval, for ratios (cases are
+        independent: their half-widths are combined in quadrature on the logarithm). ``least`` is
+        the worst case, ``rivals`` who was the best one how often. Of no case nothing is said, and
+        ``holds`` is None.
     """
-    timed = published(cells[cells.status == "ok"])
     rows = []
     for aim in info.get("aims", []):
-        own = timed[
-            (timed.operation == aim["operation"])
-            & timed.case.isin(aim["cases"])
-            & (timed.call == aim.get("call", "plain"))
+        own = cells[
+            (cells.operation == aim["operation"])
+            & cells.case.isin(aim["cases"])
+            & (cells.call == aim.get("call", "plain"))
         ]
         for (dtype, threads), group in own.groupby(["dtype", "threads"]):
             found = [_of_case(samples, case, aim) for _, case in group.groupby("case")]
-            if found := [one for one in found if one]:
-                rows.append(_row(aim, dtype, threads, found))
+            rows.append(
+                {
+                    "aim": aim["name"],
+                    **{name: aim[name] for name in ("measure", "must_be")},
+                    **{"dtype": dtype, "threads": threads, "drawn": len(set(aim["cases"]))},
+                    **_joined([one for one in found if one], aim["must_be"]),
+                }
+            )
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _of_case(samples, cells, aim):
     """Case, value, low, high and rival; None where nobody of ours, or no rival, was timed."""
+    cells = published(cells[cells.status == "ok"])
     best = {
         side: part.loc[part.median_s.idxmin()]
         for side in ("ours", "rivals")
@@ -89,7 +96,10 @@ def _of_case(samples, cells, aim):
     return ours.case, ratio.ratio, ratio.low, ratio.high, best["rivals"].kernel
 
 
-def _row(aim, dtype, threads, found):
+def _joined(found, must_be):
+    """What several cases say together."""
+    if not found:
+        return {"cases": 0, "rivals": "", "holds": None}
     case, values, lows, highs, rivals = (np.array(column) for column in zip(*found))
     logarithm = np.log(values)
     below, above = (
@@ -97,14 +107,8 @@ def _row(aim, dtype, threads, found):
     )
     mean, least = logarithm.mean(), values.argmin()
     counts = pd.Series(rivals[rivals != ""]).value_counts()
-    must_be = aim["must_be"]
     return {
-        "aim": aim["name"],
-        "measure": aim["measure"],
-        "dtype": dtype,
-        "threads": threads,
         "cases": len(found),
-        "must_be": must_be,
         "found": np.exp(mean),
         "low": np.exp(mean - below),
         "high": np.exp(mean + above),

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -72,10 +72,13 @@ class AimSuite:
     aims : tuple of Aim
     counts : dict of str to int
         Cases of each aim, by preset.
+    slowest_call_s : float, optional
+        What a call of the sizes that are drawn may take, where that is more than the preset grants.
     """
 
     aims: tuple
     counts: dict
+    slowest_call_s: float | None = None
 
     def drawn(self, preset, seed):
         """Pairs of aim and cases; an aim's do not depend on which others there are."""
@@ -101,6 +104,10 @@ class AimSuite:
     ):
         """List the blocks of a preset: every case on one thread and on all.
 
+        Each aim's first case has its turn before any second one: where time is short, all aims
+        are told of, by fewer cases. Within a turn operations follow each other, as changing them
+        means other workers.
+
         Parameters
         ----------
         preset : str
@@ -118,9 +125,22 @@ class AimSuite:
             names = [name for name in (*aim.ours, *aim.rivals) if name in known]
             names = tuple(n for n in names if kernel_filter is None or kernel_filter(known[n]))
             usable = [name for name in aim.rivals if name in names and not known[name].why_not()]
-            for case in cases if not dtypes or aim.dtype in dtypes else ():
+            if not names:
+                continue
+            for number, case in enumerate(cases if not dtypes or aim.dtype in dtypes else ()):
                 for count in threads or dict.fromkeys((1, cores)):
-                    baseline = usable[0] if usable else names[0]
-                    block = Block(case, count, names, baseline, call=aim.call)
-                    found.setdefault((case, count, aim.call), block)
+                    block = Block(
+                        *(case, count, names, (usable or names)[0]),
+                        call=aim.call,
+                        turn=(number, aim.operation),
+                        slowest_call_s=self.slowest_call_s,
+                    )
+                    key = case, count, aim.call
+                    found[key] = _joined(found[key], block) if key in found else block
         return list(found.values())
+
+
+def _joined(block, other):
+    """One block for two aims that have drawn the same case: it has the kernels of both."""
+    names = tuple(dict.fromkeys((*block.kernels, *other.kernels)))
+    return replace(block, kernels=names, turn=min(block.turn, other.turn))

@@ -14,6 +14,8 @@ _DIRECT = (*_GRADIENT, "numba_few_channels", "numba_depthwise")
 _WINOGRAD = ("winograd_4x4", "winograd_2x2")
 _MOST_FLOPS = 2e10
 """Of a layer: some tenths of a second. Larger ones are drawn again."""
+_SLOWEST_S = 2.0
+"""A call of PyTorch's ResNet-18 on eight images takes less, on one thread of a slow processor."""
 
 
 def _layer(random, side=3, stride=1, channels=(16, 512), batch=(1, 32)):
@@ -121,4 +123,5 @@ SUITE = AimSuite(
         ),
     ),
     counts={"smoke": 1, "laptop": 3, "thorough": 12},
+    slowest_call_s=_SLOWEST_S,
 )

@@ -174,11 +174,15 @@ def _print_aims(console, run, cells):
     for row in held.itertuples():
         show = "{:.0%}".format if row.measure == ROOF else "{:.2f} x".format
         interval = "" if row.low != row.low else f" ({row.low:.2f} to {row.high:.2f})"
+        told = (
+            show(row.found) + interval,
+            show(row.least),
+            "yes" if row.holds else "[bold]no[/bold]",
+        )
         table.add_row(
             f"{row.aim}: {ROOF}" if row.measure == ROOF else row.aim,
-            *(str(row.threads), str(row.cases), f">= {show(row.must_be)}"),
-            *(show(row.found) + interval, show(row.least)),
-            "yes" if row.holds else "[bold]no[/bold]",
+            *(str(row.threads), f"{row.cases} of {row.drawn}", f">= {show(row.must_be)}"),
+            *(told if row.cases else ("not measured", "", "")),
         )
     console.print(table)
 

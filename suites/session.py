@@ -17,7 +17,7 @@ import pytest
 from convgrad.kernels import registry
 from convgrad.kernels.models import served
 from convgrad.results.report import write_report
-from convgrad.results.schema import AGAINST, CALLS, SAMPLE_COLUMNS
+from convgrad.results.schema import AGAINST, SAMPLE_COLUMNS
 from convgrad.results.store import CannotWrite, Run
 from convgrad.suites import against
 from convgrad.suites.linear.suite import LinearSuite
@@ -114,10 +114,10 @@ class Session:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items):
-        """Sort cells into blocks, small cases first, and workers' cases side by side."""
+        """Sort cells into blocks, by turns, small cases first, workers' cases side by side."""
         cells = [item for item in items if "cell" in item.keywords]
         suites = list(dict.fromkeys(item.path for item in cells))
-        cells.sort(key=lambda item: (suites.index(item.path), *_order(_block(item))))
+        cells.sort(key=lambda item: (suites.index(item.path), _block(item).order))
         items[:] = [item for item in items if "cell" not in item.keywords] + cells
 
     def pytest_collection_finish(self, session):
@@ -313,7 +313,8 @@ class Session:
         """Deadline of a suite, and the part of the time until then that a block of it may take.
 
         Time is given by the number of cells, and each suite gets what earlier ones left over:
-        where time is short, the largest cases of every suite are left out, not the last suites.
+        where time is short, the last turns and the largest cases of every suite are left out, not
+        the last suites.
         """
         waiting = collections.Counter()
         for declared, own in self.blocks.items():
@@ -402,13 +403,3 @@ def _block(item):
 
 def _kernel(item):
     return item.get_closest_marker("cell").args[1]
-
-
-def _order(block):
-    return (
-        block.threads,
-        block.cache != "warm",
-        CALLS.index(block.call),
-        block.case.flops,
-        block.case.label,
-    )

@@ -36,6 +36,16 @@ def draw(held, name, title, caption, folder):
     axes.axvline(1, color=style.INK, linewidth=1)
     axes.axvline(NOWHERE_BELOW, color=style.MUTED, linewidth=0.8, linestyle=":")
     for place, (row, text) in enumerate(zip(held.itertuples(), texts)):
+        axes.text(
+            1.03,
+            place,
+            text,
+            transform=axes.get_yaxis_transform(),
+            fontsize=style.SMALL,
+            va="center_baseline",
+        )
+        if not row.cases:
+            continue
         found, least, low, high = (
             value / row.must_be for value in (row.found, row.least, row.low, row.high)
         )
@@ -46,14 +56,6 @@ def draw(held, name, title, caption, folder):
             axes.plot([low, high], [place, place], color=ink, linewidth=1.5, zorder=3)
         face = ink if row.holds else "white"
         axes.plot(found, place, "o", color=ink, markerfacecolor=face, markersize=5, zorder=4)
-        axes.text(
-            1.03,
-            place,
-            text,
-            transform=axes.get_yaxis_transform(),
-            fontsize=style.SMALL,
-            va="center_baseline",
-        )
     axes.margins(x=0.05)
     ends = axes.get_xlim()
     axes.set_xticks([tick for tick in _TICKS if ends[0] <= tick <= ends[1]])
@@ -67,6 +69,8 @@ def draw(held, name, title, caption, folder):
 
 
 def _text(row):
+    if not row.cases:
+        return "not measured"
     if row.measure == ROOF:
         return f"{row.found:.0%} of the roof (aim {row.must_be:.0%})"
     return f"{style.factor(row.found)} (aim {row.must_be:.2g})"

@@ -13,7 +13,7 @@ class Admission:
     Parameters
     ----------
     slowest_call_s : float
-        A kernel whose call is predicted to take longer is left out.
+        A kernel whose call is predicted to take longer is left out, unless its block says how long.
     """
 
     def __init__(self, slowest_call_s):
@@ -48,18 +48,19 @@ class Admission:
             if predicted is not None:
                 facts[name]["predicted_s"] = predicted
 
-    def is_slow(self, kernel, case, threads):
-        """Whether a call is predicted to take too long."""
-        return (self.forecast.seconds(kernel, case, threads) or 0) > self.slowest_call_s
+    def is_slow(self, kernel, case, threads, limit=None):
+        """Whether a call is predicted to take too long, or longer than so many seconds."""
+        predicted = self.forecast.seconds(kernel, case, threads) or 0
+        return predicted > (limit or self.slowest_call_s)
 
     def drop_slow(self, block, contenders, facts):
         """Leave out what is predicted to be slow; returns those that remain."""
+        limit = block.slowest_call_s or self.slowest_call_s
         slow = {
             name: kernel
             for name, kernel in contenders.items()
-            if self.is_slow(kernel, block.case, block.threads)
+            if self.is_slow(kernel, block.case, block.threads, limit)
         }
-        limit = self.slowest_call_s
         self.skip(block, slow, facts, f"a call would take more than {limit:g} s")
         return {name: kernel for name, kernel in contenders.items() if name not in slow}
 

@@ -6,14 +6,29 @@ from dataclasses import dataclass
 import numpy as np
 
 from convgrad.kernels import Case
-from convgrad.results.schema import EVIDENCE
+from convgrad.results.schema import CALLS, EVIDENCE
 from convgrad.results.statistics import compare, published
 from convgrad.suites.workers.process import Lost
 
 
 @dataclass(frozen=True)
 class Block:
-    """A case and how it is run, the kernels that compete, and which one they refer to."""
+    """A case and how it is run, the kernels that compete, and which one they refer to.
+
+    Attributes
+    ----------
+    case : Case
+    threads : int
+    kernels : tuple of str
+    baseline : str
+    cache, call : str
+        As `convgrad.results.schema` has them.
+    turn : tuple
+        Blocks of a smaller one come first, whatever their sizes.
+    slowest_call_s : float, optional
+        A kernel whose call is predicted to take longer is left out; the preset's limit unless
+        given.
+    """
 
     case: Case
     threads: int
@@ -21,6 +36,20 @@ class Block:
     baseline: str
     cache: str = "warm"
     call: str = "plain"
+    turn: tuple = ()
+    slowest_call_s: float | None = None
+
+    @property
+    def order(self):
+        """Key by which the blocks of a suite are sorted: small cases foretell the large ones."""
+        return (
+            self.turn,
+            self.threads,
+            self.cache != "warm",
+            CALLS.index(self.call),
+            self.case.flops,
+            self.case.label,
+        )
 
     def key(self, kernel):
         """Key of a cell, as `convgrad.results` has it."""

@@ -64,7 +64,8 @@ def test_the_best_of_both_sides_counts_and_the_mean_is_geometric():
     assert row.found == pytest.approx(2)  # 4 at one case, 1 at the other
     assert row.low == pytest.approx(2)
     assert row.high == pytest.approx(2)
-    assert (row.least, row.least_case, row.cases) == (pytest.approx(1), "b", 2)
+    assert (row.least, row.least_case) == (pytest.approx(1), "b")
+    assert (row.cases, row.drawn) == (2, 2)
     assert row.rivals == "theirs 2"
 
 
@@ -83,20 +84,33 @@ def test_what_is_faster_than_the_machine_does_not_count():
     times = TIMES | {("impossible", "mine"): 1e-4, ("impossible", "theirs"): 1e-3}
     for measure in (RATIO, ROOF):
         (row,) = held(0.5, measure, times, cases=["a", "b", "impossible"]).itertuples()
-        assert row.cases == 2
+        assert (row.cases, row.drawn) == (2, 3)
 
 
 def test_without_a_rival_or_one_of_ours_nothing_is_said():
-    assert held(1.0, rivals=["absent"]).empty
-    assert held(1.0, ours=["absent"]).empty
+    for absent in ({"rivals": ["absent"]}, {"ours": ["absent"]}):
+        (row,) = held(1.0, **absent).itertuples()
+        assert (row.cases, row.drawn, row.holds) == (0, 2, None)
+        assert np.isnan(row.found)
     assert aims(*tables(TIMES), {}).empty
 
 
+def test_cases_that_time_did_not_reach_are_counted():
+    samples, cells = tables(TIMES)
+    cells.loc[cells.case == "b", ["status", "median_s"]] = "skipped (budget)", np.nan
+    samples = samples[samples.case != "b"]
+    (row,) = aims(
+        samples, cells, {"aims": [{**AIM, "must_be": 2.0, "measure": RATIO}]}
+    ).itertuples()
+    assert (row.cases, row.drawn, row.holds) == (1, 2, True)
+
+
 def test_the_figure_shows_every_aim(tmp_path):
-    both = pd.concat([held(1.5), held(0.5, ROOF)])
+    both = pd.concat([held(1.5), held(0.5, ROOF), held(3.0, name="untold", rivals=["absent"])])
     with applied():
         picture = plot.draw(both, "aims", "Aims", "caption", tmp_path)
     assert picture.svg.count("few taps") == 2
     assert "aim 1.5" in picture.svg
     assert "aim 50%" in picture.svg
+    assert picture.svg.count("untold") == picture.svg.count("not measured") == 1
     assert (tmp_path / "aims.csv").exists()

@@ -5,7 +5,7 @@ import pytest
 
 from convgrad import kernels
 from convgrad.suites import bench_speed, bench_speed_layers
-from convgrad.suites.aims import log_uniform
+from convgrad.suites.aims import Aim, AimSuite, log_uniform
 
 SUITE = bench_speed.SUITE
 every_suite = pytest.mark.parametrize("suite", [SUITE, bench_speed_layers.SUITE])
@@ -32,6 +32,39 @@ def test_facts_name_the_cases_of_the_blocks(suite):
     found = suite.blocks("laptop", seed=1, cores=2)
     assert {label for fact in facts for label in fact["cases"]} == {b.case.label for b in found}
     assert all(fact["must_be"] > 0 and fact["ours"] for fact in facts)
+
+
+@every_suite
+def test_every_aim_has_its_first_case_before_any_has_a_second(suite):
+    def done(blocks):
+        """How many cases of each fact, at each number of threads, are in some blocks."""
+        keys = {(b.case.label, b.call, b.threads) for b in blocks}
+        return [
+            sum((label, fact["call"], count) in keys for label in fact["cases"])
+            for fact in suite.facts("laptop", 1)
+            for count in (1, 2)
+        ]
+
+    plan = sorted(suite.blocks("laptop", seed=1, cores=2), key=lambda block: block.order)
+    first = sum(block.turn[0] == 0 for block in plan)
+    assert min(done(plan[: first - 1])) == 0
+    assert min(done(plan[:first])) == 1
+    assert {one.slowest_call_s for one in plan} == {suite.slowest_call_s}
+
+
+def test_aims_that_draw_the_same_case_share_a_block_with_the_kernels_of_both():
+    one, other = (
+        Aim(name, "convolve", lambda _: {"signal": (100,), "taps": (3,)}, (name,), ("numpy",))
+        for name in ("numba_parallel", "numba_toeplitz")
+    )
+    (block,) = AimSuite((one, other), {"laptop": 2}).blocks("laptop", seed=0, cores=1)
+    assert set(block.kernels) == {"numpy", "numba_parallel", "numba_toeplitz"}
+    assert block.baseline == "numpy"
+    assert block.turn == (0, "convolve")
+
+
+def test_an_aim_of_whose_kernels_none_takes_part_has_no_block():
+    assert blocks(kernel_filter=lambda kernel: False) == []
 
 
 @every_suite

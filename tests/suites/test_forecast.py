@@ -1,8 +1,12 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+from convgrad import kernels
 from convgrad.kernels import Case
+from convgrad.suites.measure.admission import Admission
+from convgrad.suites.measure.block import Block
 from convgrad.suites.measure.forecast import Forecast
 
 DIRECT = SimpleNamespace(operation="convolve", name="direct", algorithm="direct", family="numba")
@@ -62,3 +66,17 @@ def test_the_best_pace_of_smaller_cases_counts():
     forecast.learn(DIRECT, case(100_000, 100), 2, 0.002)
     forecast.learn(DIRECT, case(10_000_000, 3), 2, 0.01)  # waits for memory
     assert forecast.seconds(DIRECT, case(1_000_000, 300), 2) == pytest.approx(0.06, rel=1e-3)
+
+
+def test_a_block_may_grant_its_kernels_more_time_than_the_preset():
+    admission = Admission(0.01)
+    names = "numba_parallel", "numba_toeplitz"
+    contenders = {name: kernels.get("convolve", name) for name in names}
+    block = Block(case(1_000_000, 10), 1, names, names[0])
+    for kernel in contenders.values():
+        admission.forecast.learn(kernel, case(100_000, 10), 1, 0.002)  # 0.02 s of ten times more
+    facts = {name: {} for name in names}
+    assert admission.drop_slow(block, contenders, facts) == {}
+    assert facts[names[0]]["predicted_s"] == pytest.approx(0.02, rel=1e-3)
+    patient = replace(block, slowest_call_s=0.03)
+    assert admission.drop_slow(patient, contenders, {}) == contenders
