@@ -5,12 +5,22 @@ import io
 import numpy as np
 import pandas as pd
 
-from convgrad.results.durable import whole_lines
+from convgrad.results.durable import replace, whole_lines
 from convgrad.results.schema import LEARNED_COLUMNS, MODEL_COLUMNS, MODELS
 from convgrad.results.statistics import mean_interval
 
 NAME = "learned.csv"
-_TEXTS = ("data", "package", "version", "sha256", "model", "family", "base", "compared_to")
+_TEXTS = (
+    "data",
+    "package",
+    "version",
+    "sha256",
+    "model",
+    "family",
+    "base",
+    "compared_to",
+    "made_by",
+)
 _NUMBERS = [name for name in LEARNED_COLUMNS if name not in _TEXTS]
 
 
@@ -45,6 +55,8 @@ def learned(folder):
         )
     except ValueError as error:
         raise ValueError(f"{NAME} in {folder}: {' '.join(str(error).split())}") from None
+    if "made_by" not in rows:
+        rows["made_by"] = ""
     missing = [name for name in LEARNED_COLUMNS if name not in rows]
     if missing:
         raise ValueError(
@@ -52,6 +64,35 @@ def learned(folder):
             f"expected {', '.join(LEARNED_COLUMNS)}"
         )
     return rows.drop_duplicates(["data", "model", "seed"], keep="last", ignore_index=True)
+
+
+def job_of(row):
+    """Name of a row's model among those of all data, and its seed."""
+    return f"{row['data']} {row['model']}", int(row["seed"])
+
+
+def discard(folder, jobs):
+    """Take models out of the file, and give it today's columns, so that rows can follow.
+
+    Parameters
+    ----------
+    folder : Path
+        Of a run.
+    jobs : set
+        As `job_of` names them.
+
+    Raises
+    ------
+    convgrad.results.durable.CannotWrite
+    """
+    text = whole_lines(folder / NAME)
+    if not text:
+        return
+    rows = pd.read_csv(io.BytesIO(text), dtype=str, keep_default_na=False)
+    kept = rows[[job_of(row) not in jobs for row in rows.to_dict("records")]]
+    kept = kept.reindex(columns=list(LEARNED_COLUMNS), fill_value="")
+    if not kept.equals(rows):
+        replace(folder / NAME, kept.to_csv(index=False, lineterminator="\n"))
 
 
 def models(rows):

@@ -71,6 +71,7 @@ LEARNED_COLUMNS = (
     "flops",  # of one example
     "file_bytes",
     "train_s",
+    "made_by",  # hash of recipes, code, seed, data and file; nothing in runs of before
 )
 """Columns of `learned.csv`: a row a model and seed that it was trained from."""
 

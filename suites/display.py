@@ -96,6 +96,10 @@ class Display:
                 soft_wrap=True,
             )
 
+    def say(self, text):
+        """Print a line that stays."""
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
 
 def print_outcome(console, run):
     """Print who won where, what failed, and where to read on."""

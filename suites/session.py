@@ -212,7 +212,7 @@ class Session:
         if not labels:
             return
         folder = self.folder or self.scratch
-        training = Training(folder, self.config.getoption("preset"), self.report)
+        training = Training(folder, self.config.getoption("preset"), self.report, self.say)
         for study, names in labels.items():
             training.add(*self.studies[study], names)
         crew, start = Crew(self._fair_environment, hang_s=_TRAINING_S), time.monotonic()
@@ -273,6 +273,13 @@ class Session:
             total = sum(len(block.kernels) for block in self.blocks.values())
             left = self.engine.deadline - time.monotonic() if self.engine else None
             display.show(text, len(self.cells), total, left)
+
+    def say(self, text):
+        """Pass a line of text that is to stay on to whoever shows progress."""
+        if display := self.config.pluginmanager.get_plugin("convgrad-display"):
+            display.say(text)
+        else:
+            print(f"convgrad: {text}", file=sys.stderr)
 
     def measured(self, item):
         """Facts and samples of a test's cell, measuring its block if nobody has.

@@ -24,10 +24,12 @@ class Served:
     ----------
     path : path
         As `Model.save` writes it.
+    made_by : str
+        Hash of all that made the model, part of the identity of what is measured of it.
     """
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, path, made_by=""):
+        self.path, self.made_by = path, made_by
 
     @cached_property
     def model(self):
@@ -49,7 +51,7 @@ class Served:
 
     def afresh(self):
         """The same, read anew, with nothing computed yet."""
-        other = Served(self.path)
+        other = Served(self.path, self.made_by)
         other.model = load(self.path)
         return other
 
@@ -61,11 +63,12 @@ def serve(path):
     ----------
     path : path
         JSON, a list of objects: ``name``, ``family``, ``file`` beside the list, ``parameters``,
-        ``flops`` of one example, ``bytes`` of what is stored; or ``missing``, why there is no file.
+        ``flops`` of one example, ``bytes`` of what is stored, ``made_by``, which may be left out;
+        or ``missing``, why there is no file.
     """
     path = Path(path)
     for entry in json.loads(path.read_text(encoding="utf-8")):
-        model = Served(path.parent / entry["file"])
+        model = Served(path.parent / entry["file"], entry.get("made_by", ""))
         model.__doc__ = f"A trained model: {entry['name']}."
         add(
             Kernel(

@@ -35,7 +35,7 @@ class Identities:
         }
 
     def of(self, block, name):
-        """Hash kernel source, key, library versions and machine."""
+        """Hash kernel source, key, library versions and machine; of a model, what made it."""
         kernel = kernel_of(block, name)
         needs = [f"{library}={self.versions.get(library)}" for library in self._libraries(kernel)]
         parts = [*block.key(name).values(), block.case.data, *needs, *self.machine]
@@ -43,7 +43,8 @@ class Identities:
             sources = [path.read_text() for path in sorted(self.against.rglob("*.py"))]
         else:
             sources = _sources(kernel.function)
-        text = "\0".join(map(str, [*parts, *sources]))
+        made_by = getattr(kernel.function, "made_by", "")
+        text = "\0".join(map(str, [*parts, *sources, *[made_by] * bool(made_by)]))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def _libraries(self, kernel):

@@ -11,9 +11,12 @@ from collections import deque
 from contextlib import ExitStack
 from functools import cache
 
+from convgrad.kernels import datasets
+from convgrad.kernels.data import Missing
 from convgrad.results.durable import extend, replace
-from convgrad.results.learned import NAME, learned
+from convgrad.results.learned import NAME, discard, job_of, learned
 from convgrad.results.schema import LEARNED_COLUMNS
+from convgrad.suites.studies.made_by import made_by
 from convgrad.suites.workers.crew import side_by_side
 from convgrad.suites.workers.process import Lost
 
@@ -31,10 +34,12 @@ class Training:
     preset : str
     report : callable
         Called with a line of text for every model.
+    say : callable
+        Called with a line of text that is to stay.
     """
 
-    def __init__(self, folder, preset, report=lambda text: None):
-        self.folder, self.preset, self.report = folder, preset, report
+    def __init__(self, folder, preset, report=lambda text: None, say=lambda text: None):
+        self.folder, self.preset, self.report, self.say = folder, preset, report, say
         self.jobs, self.recipes, self.failed = {}, {}, {}
         self.lock = threading.Lock()
 
@@ -55,7 +60,7 @@ class Training:
                 self.jobs.setdefault((recipe.label, seed), module)
 
     def run(self, crew, width):
-        """Train what is missing, and list all models for `kernels.models.served`.
+        """Train what is missing or made in another way, and list all for `kernels.models.served`.
 
         Parameters
         ----------
@@ -73,9 +78,7 @@ class Training:
         ------
         convgrad.results.durable.CannotWrite
         """
-        known = {(f"{row['data']} {row['model']}", int(row["seed"])) for row in self._rows()}
-        self.done = {job for job in known if self.path(*job).exists()}
-        self.waiting = deque(sorted(self.jobs.keys() - self.done, key=self._order))
+        self.waiting = deque(sorted(self.jobs.keys() - self._known(), key=self._order))
         self.ended = {job: threading.Event() for job in self.waiting}
         self.total, self.start = len(self.waiting), time.monotonic()
         (self.folder / "models").mkdir(exist_ok=True)
@@ -92,11 +95,37 @@ class Training:
         """Where a model is kept."""
         return self.folder / "models" / f"{slug(label)}-{seed}.safetensors"
 
+    def _known(self):
+        """Models that are there and are what would be trained; others are forgotten."""
+        rows = {job_of(row): row for row in self._rows()}
+        found = {job for job in self.jobs.keys() & rows.keys() if self.path(*job).exists()}
+        changed = {
+            job
+            for job in found
+            if rows[job]["made_by"]
+            != self._made_by(*job, _data_sha256(rows[job]["data"]) or rows[job]["sha256"])
+        }
+        known = found - changed
+        discard(self.folder, (self.jobs.keys() & rows.keys()) - known)
+        if changed:
+            names = ", ".join(sorted({label for label, _ in changed}))
+            self.say(f"trained anew, as recipe, code, data or file has changed: {names}")
+        return known
+
+    def _made_by(self, label, seed, data_sha256):
+        line = self._line(self.recipes[label])
+        return made_by(line, seed, data_sha256, self.path(label, seed))
+
+    def _line(self, recipe):
+        """A recipe, and those of the models that it starts from."""
+        found = [recipe]
+        while found[-1].base:
+            found.append(self.recipes[self._base(found[-1])])
+        return found
+
     def _order(self, job):
         """Models that others are made from first; then as declared."""
-        recipe, depth = self.recipes[job[0]], 0
-        while recipe.base:
-            recipe, depth = self.recipes[self._base(recipe)], depth + 1
+        depth = len(self._line(self.recipes[job[0]]))
         return depth, list(self.recipes).index(job[0]), job[1]
 
     def _base(self, recipe):
@@ -134,6 +163,7 @@ class Training:
         if "status" in reply:
             self.failed.setdefault(label, reply["detail"])
             return
+        reply |= {"made_by": self._made_by(label, seed, reply["sha256"])}
         line = io.StringIO()
         csv.DictWriter(line, LEARNED_COLUMNS, lineterminator="\n").writerow(reply)
         with self.lock:
@@ -151,10 +181,10 @@ class Training:
 
     def _list(self):
         """Write the models of `TIMED_SEED`, and what is missing with its reason."""
-        rows = {f"{r['data']} {r['model']}": r for r in self._rows() if r["seed"] == TIMED_SEED}
+        rows = {job_of(row): row for row in self._rows()}
         entries = []
         for label, recipe in self.recipes.items():
-            row = rows.get(label, {})
+            row = rows.get((label, TIMED_SEED), {})
             entries.append(
                 {
                     "name": label,
@@ -163,6 +193,7 @@ class Training:
                     "parameters": int(row.get("parameters", 0)),
                     "flops": int(row.get("flops", 0)),
                     "bytes": int(row.get("file_bytes", 0)),
+                    "made_by": row.get("made_by", ""),
                 }
                 | ({} if row else {"missing": self.failed.get(label, "it was not trained")})
             )
@@ -193,7 +224,7 @@ def learn(module, preset, label, seed, base, path):
     Returns
     -------
     dict
-        A row of ``learned.csv``.
+        A row of ``learned.csv``, but for what made it.
     """
     from convgrad.kernels.models import load
     from convgrad.suites.studies.recipe import learn as follow
@@ -205,6 +236,13 @@ def learn(module, preset, label, seed, base, path):
 
 @cache
 def _dataset(name):
-    from convgrad.kernels import datasets
-
     return datasets.load(name)
+
+
+@cache
+def _data_sha256(name):
+    """Of the files of a dataset, which is not kept; None where they are missing."""
+    try:
+        return datasets.load(name).sha256
+    except Missing:
+        return None

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t, ttest_rel
 
-from convgrad.results.learned import learned, models, with_models
+from convgrad.results.learned import discard, learned, models, with_models
 from convgrad.results.schema import CELL_COLUMNS, KEY, LEARNED_COLUMNS, MODEL_COLUMNS
 
 ACCURACIES = {"small": (0.90, 0.92, 0.91), "taught": (0.93, 0.94, 0.95), "alone": (0.7,)}
@@ -85,6 +85,31 @@ def test_what_is_written_is_read_and_the_last_training_counts(tmp_path):
 
 def test_without_a_file_there_are_no_models(tmp_path):
     assert models(learned(tmp_path)).empty
+
+
+def test_runs_of_before_do_not_say_what_made_their_models(tmp_path):
+    rows().drop(columns="made_by").to_csv(tmp_path / "learned.csv", index=False)
+    assert set(learned(tmp_path).made_by) == {""}
+
+
+@pytest.mark.parametrize("columns", [[], ["made_by"]])
+def test_discarded_models_are_gone_and_others_stay_as_they_were(tmp_path, columns):
+    path = tmp_path / "learned.csv"
+    before = rows().astype({"seed": int})
+    before.drop(columns=columns).to_csv(path, index=False)
+    _, *others = path.read_text().splitlines()[1:]
+    discard(tmp_path, {("mnist " + before.model[0], 0)})
+    assert path.read_text().splitlines() == [
+        ",".join(LEARNED_COLUMNS),
+        *(line + "," * len(columns) for line in others),
+    ]
+    discard(tmp_path, set())
+    assert len(learned(tmp_path)) == len(others)
+
+
+def test_nothing_is_discarded_where_there_is_nothing(tmp_path):
+    discard(tmp_path, {("mnist small", 0)})
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """`convgrad choose` from a run of the smallest study: what it prints, saves and refuses."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -49,6 +51,21 @@ def test_the_best_within_limits_is_saved(convgrad, run, tmp_path):
     learned = pd.read_csv(run / "learned.csv")
     row = learned[(learned.model == "softmax") & (learned.seed == 0)].iloc[0]
     assert model.accuracy(*test) == pytest.approx(row.accuracy)
+
+
+def test_a_resumed_run_trains_anew_what_is_another_file(convgrad, run, tmp_path):
+    resumed = shutil.copytree(run, tmp_path / "run")
+    files = [resumed / "models" / f"digits-softmax-{seed}.safetensors" for seed in range(2)]
+    trained = files[0].read_bytes()
+    shutil.copy(files[1], files[0])
+    done = convgrad("run", f"--resume={resumed}")
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stdout.splitlines() if line.startswith("trained anew")]
+    assert len(said) == 1
+    assert said[0].endswith(": digits softmax")
+    assert files[0].read_bytes() == trained
+    before, after = ((path / "samples.csv").read_text() for path in (run, resumed))
+    assert after == before  # the very same model, to the bit: its times hold
 
 
 def test_a_run_of_another_preset_is_none_to_choose_from(run):

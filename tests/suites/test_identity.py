@@ -3,11 +3,13 @@
 import copy
 import dataclasses
 import importlib
+import json
 import sys
 
 import pytest
 
 from convgrad.kernels import Case, registry
+from convgrad.kernels.models import served
 from convgrad.suites.measure.block import Block
 from convgrad.suites.measure.identity import Identities
 
@@ -114,6 +116,23 @@ def test_another_machine_is_another_cell(of):
     other = copy.copy(HERE)
     other.machine = [*other.machine, "cpu=another"]
     assert not set(of()) & set(of(identities=other))
+
+
+def test_what_made_a_model_counts(tmp_path, monkeypatch):
+    monkeypatch.setitem(registry._kernels, "predict", {})
+    case = Case.of("predict", data="digits", shape=(1, 8, 8), classes=10)
+    block = Block(case=case, threads=1, kernels=("mine",), baseline="mine")
+
+    def made_by(text):
+        entry = {"name": "mine", "family": "dense", "file": "mine.safetensors", "made_by": text}
+        entry |= dict.fromkeys(("parameters", "flops", "bytes"), 1)
+        (tmp_path / "models.json").write_text(json.dumps([entry]))
+        registry._kernels["predict"].clear()
+        served.serve(tmp_path / "models.json")
+        return HERE.of(block, "mine")
+
+    assert made_by("one recipe") == made_by("one recipe")
+    assert made_by("one recipe") != made_by("another")
 
 
 @pytest.mark.parametrize("module", ["cv2", "torch"])
