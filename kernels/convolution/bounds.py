@@ -56,7 +56,8 @@ def winograd(made, images, filters, sides):
     Every sum has its magnitude, that of the same sum of absolute values, and one rounding for
     each level of additions, at most four of a transform along one axis (constants included); of
     these there are six, and a product and C additions between (Barabasz, Anderson, Soodhalter and
-    Gregg, 2020, theorem 2). The largest constants say what becomes of an underflow.
+    Gregg, 2020, theorem 2). The largest constants say what becomes of an underflow. Short tiles
+    keep the bound: what a sample and a tap give to an output passes smaller constants there.
 
     Parameters
     ----------

@@ -3,6 +3,10 @@
 Two outputs take four products, F(2, 3), and four take six, F(4, 3), where the definition takes six
 and twelve. A tile is transformed along both axes (Lavin and Gray, 2016). Each function takes
 vectors that lie a step apart to others; its matrix stands in its docstring.
+
+F(2, 3) multiplies the values of polynomials at 0, 1, -1 and infinity, F(4, 3) also those at 2 and
+-2. So a tile with one or two outputs left along an axis, a *short* one, is made of four of the six
+products, at places 0, 1, 2 and 5, with the very taps of the others.
 """
 
 import numpy as np
@@ -12,8 +16,8 @@ from convgrad.kernels.vector import broadcast, load, multiply_add, store, width
 
 
 @njit(cache=True)
-def before_2(source, at, step, target, to, apart):
-    """Samples: 1 0 -1 0, 0 1 1 0, 0 -1 1 0, 0 1 0 -1."""
+def before_2(source, at, step, target, to, apart, short):
+    """Samples: 1 0 -1 0, 0 1 1 0, 0 -1 1 0, 0 1 0 -1. No tile is short."""
     lanes = width(source)
     d0, d1 = load(source, at, lanes), load(source, at + step, lanes)
     d2, d3 = load(source, at + 2 * step, lanes), load(source, at + 3 * step, lanes)
@@ -24,7 +28,7 @@ def before_2(source, at, step, target, to, apart):
 
 
 @njit(cache=True)
-def filter_2(source, at, step, target, to, apart):
+def filter_2(source, at, step, target, to, apart, short):
     """Taps: 1 0 0, 1/2 1/2 1/2, 1/2 -1/2 1/2, 0 0 1."""
     lanes = width(source)
     half = broadcast(source.dtype.type(0.5), lanes)
@@ -38,8 +42,8 @@ def filter_2(source, at, step, target, to, apart):
 
 
 @njit(cache=True)
-def after_2(source, at, step, target, to, apart):
-    """Products: 1 1 1 0, 0 1 -1 -1."""
+def after_2(source, at, step, target, to, apart, short):
+    """Products: 1 1 1 0, 0 1 -1 -1. No tile is short."""
     lanes = width(source)
     m0, m1 = load(source, at, lanes), load(source, at + step, lanes)
     m2, m3 = load(source, at + 2 * step, lanes), load(source, at + 3 * step, lanes)
@@ -48,16 +52,24 @@ def after_2(source, at, step, target, to, apart):
 
 
 @njit(cache=True)
-def before_4(source, at, step, target, to, apart):
+def before_4(source, at, step, target, to, apart, short):
     """Samples.
 
-    4 0 -5 0 1 0, 0 -4 -4 1 1 0, 0 4 -4 -1 1 0, 0 -2 -1 2 1 0, 0 2 -1 -2 1 0, 0 4 0 -5 0 1.
+    4 0 -5 0 1 0, 0 -4 -4 1 1 0, 0 4 -4 -1 1 0, 0 -2 -1 2 1 0, 0 2 -1 -2 1 0, 0 4 0 -5 0 1;
+    of a short tile 4 0 -4 0, 0 -3 -3 0, 0 3 -3 0 and, last, 0 1 0 -1.
     """
     lanes, number = width(source), source.dtype.type
     two, four = broadcast(number(2), lanes), broadcast(number(4), lanes)
     minus_four, minus_five = broadcast(number(-4), lanes), broadcast(number(-5), lanes)
     d0, d1 = load(source, at, lanes), load(source, at + step, lanes)
     d2, d3 = load(source, at + 2 * step, lanes), load(source, at + 3 * step, lanes)
+    if short:
+        minus_three = broadcast(number(-3), lanes)
+        store(target, to, four * (d0 - d2))
+        store(target, to + apart, minus_three * (d1 + d2))
+        store(target, to + 2 * apart, minus_three * (d2 - d1))
+        store(target, to + 5 * apart, d1 - d3)
+        return
     d4, d5 = load(source, at + 4 * step, lanes), load(source, at + 5 * step, lanes)
     even, odd = multiply_add(minus_four, d2, d4), multiply_add(minus_four, d1, d3)
     store(target, to, multiply_add(four, d0, multiply_add(minus_five, d2, d4)))
@@ -70,7 +82,7 @@ def before_4(source, at, step, target, to, apart):
 
 
 @njit(cache=True)
-def filter_4(source, at, step, target, to, apart):
+def filter_4(source, at, step, target, to, apart, short):
     """Taps: 1/4 0 0, -1/6 -1/6 -1/6, -1/6 1/6 -1/6, 1/24 1/12 1/6, 1/24 -1/12 1/6, 0 0 1."""
     lanes, number = width(source), source.dtype.type
     sixth = broadcast(number(1 / 6), lanes)
@@ -88,12 +100,19 @@ def filter_4(source, at, step, target, to, apart):
 
 
 @njit(cache=True)
-def after_4(source, at, step, target, to, apart):
-    """Products: 1 1 1 1 1 0, 0 1 -1 2 -2 0, 0 1 1 4 4 0, 0 1 -1 8 -8 1."""
+def after_4(source, at, step, target, to, apart, short):
+    """Products: 1 1 1 1 1 0, 0 1 -1 2 -2 0, 0 1 1 4 4 0, 0 1 -1 8 -8 1.
+
+    Of a short tile 1 1 1 0, 0 1 -1 -1.
+    """
     lanes, number = width(source), source.dtype.type
     m0, m1 = load(source, at, lanes), load(source, at + step, lanes)
-    m2, m3 = load(source, at + 2 * step, lanes), load(source, at + 3 * step, lanes)
-    m4, m5 = load(source, at + 4 * step, lanes), load(source, at + 5 * step, lanes)
+    m2, m5 = load(source, at + 2 * step, lanes), load(source, at + 5 * step, lanes)
+    if short:
+        store(target, to, m0 + (m1 + m2))
+        store(target, to + apart, m1 - m2 - m5)
+        return
+    m3, m4 = load(source, at + 3 * step, lanes), load(source, at + 4 * step, lanes)
     near, far = m1 + m2, m3 + m4
     store(target, to, m0 + near + far)
     store(target, to + 2 * apart, multiply_add(broadcast(number(4), lanes), far, near))
@@ -103,15 +122,17 @@ def after_4(source, at, step, target, to, apart):
 
 
 @njit(cache=True, inline="always")
-def along_both(
-    transform, size, made, source, at, down, across, scratch, target, to, target_down, target_across
-):
-    """Transform the ``size`` x ``size`` vectors of a tile to ``made`` x ``made``."""
+def along_both(transform, size, made, short, source, at, steps, scratch, target, to, apart):
+    """Transform the ``size`` x ``size`` vectors of a tile to ``made`` x ``made``.
+
+    ``short``, ``steps`` and ``apart`` are pairs: down and across.
+    """
     lanes = width(source)
     for j in range(size):
-        transform(source, at + j * across, down, scratch, j * lanes, size * lanes)
+        transform(source, at + j * steps[1], steps[0], scratch, j * lanes, size * lanes, short[0])
     for i in range(made):
-        transform(scratch, i * size * lanes, lanes, target, to + i * target_down, target_across)
+        row = i * size * lanes
+        transform(scratch, row, lanes, target, to + i * apart[0], apart[1], short[1])
 
 
 SAMPLES = {
