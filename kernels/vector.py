@@ -699,6 +699,47 @@ def add_panel(
     return tile(tile, *places, integer, columns), emit
 
 
+@intrinsic(prefer_literal=True)
+def add_gathered(typing, tile, left, places, first, shift, right, start, step, depth, columns):
+    """Add a product of matrices to a tile whose rows are ``columns`` (constant) vectors.
+
+    Row i of the left matrix lies from ``places[first + i] + shift`` on, its ``depth`` columns, at
+    least one, side by side. Rows of the right one lie from ``start`` on ``step`` apart, their
+    vectors side by side.
+    """
+    kind, across = tile.dtype, columns.literal_value
+
+    def emit(context, builder, signature, arguments):
+        sums, flat, table, first, shift, other, start, step, depth, _ = arguments
+        total = [builder.extract_value(sums, n) for n in range(tile.count)]
+        pointers = []
+        for i in range(tile.count // across):
+            place = _address(context, builder, places, table, builder.add(first, first.type(i)))
+            begin = builder.add(builder.load(place), shift)
+            pointers.append(_address(context, builder, left, flat, begin))
+        panel = _address(context, builder, right, other, start)
+
+        def column(place, total):
+            total, own = list(total), []
+            row = builder.gep(panel, [builder.mul(place, step)])
+            for j in range(across):
+                pointer = builder.gep(row, [place.type(j * kind.lanes)])
+                pointer = _vector_pointer(builder, context, kind, pointer)
+                own.append(builder.load(pointer, align=_element_bytes(context, kind)))
+            for i, pointer in enumerate(pointers):
+                element = builder.load(builder.gep(pointer, [place]))
+                factor = _splat(builder, element, kind.lanes)
+                for n, vector in enumerate(own, i * across):
+                    total[n] = _fused(context, builder, kind, factor, vector, total[n])
+            return total
+
+        return _collect(context, builder, tile, _loop(builder, depth, total, column).__getitem__)
+
+    integer = types.intp
+    sizes = integer, integer, integer
+    return tile(tile, left, places, integer, integer, right, *sizes, columns), emit
+
+
 def _loop(builder, count, values, body):
     """Emit a loop for 0 to ``count``, at least 1, that takes values to ``body(step, values)``."""
     entry, block = builder.block, builder.append_basic_block("loop")
@@ -723,6 +764,31 @@ def _not_unrolled(module):
     loop = module.add_metadata([module.add_metadata([name]), ir.IntType(64)(len(module.metadata))])
     loop.operands = loop, loop.operands[0]  # A loop's metadata starts with itself.
     return loop
+
+
+@intrinsic(prefer_literal=True)
+def store_scattered(typing, array, places, first, tile, columns):
+    """``store_scattered(array, places, first, tile, columns)``: write rows where a table says.
+
+    A row is ``columns`` (constant) vectors side by side; row i goes to rows of that length, number
+    ``places[first + i]``.
+    """
+    kind, across = tile.dtype, columns.literal_value
+
+    def emit(context, builder, signature, arguments):
+        flat, table, first, tiles, _ = arguments
+        for n in range(tile.count):
+            i, j = divmod(n, across)
+            place = _address(context, builder, places, table, builder.add(first, first.type(i)))
+            row = builder.mul(builder.load(place), first.type(across * kind.lanes))
+            at = builder.add(row, first.type(j * kind.lanes))
+            pointer = _address(context, builder, array, flat, at)
+            pointer = _vector_pointer(builder, context, kind, pointer)
+            value = builder.extract_value(tiles, n)
+            builder.store(value, pointer, align=_element_bytes(context, kind))
+        return context.get_dummy_value()
+
+    return types.none(array, places, types.intp, tile, columns), emit
 
 
 @intrinsic(prefer_literal=True)

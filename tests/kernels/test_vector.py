@@ -311,3 +311,24 @@ def test_a_panel_is_a_product_of_matrices(turned, share, dtype):
     apart = 1 if turned else lanes
     _add_panel(np.append(0, square).astype(dtype), shifted, depth, apart, flat)
     assert np.allclose(flat.reshape(result.shape), expected, atol=100 * np.finfo(dtype).eps)
+
+
+@njit
+def _add_gathered(left, places, right, depth, result, targets):
+    lanes = vector.width(left)
+    tile = vector.zero_tile(left, lanes, 4)
+    tile = vector.add_gathered(tile, left, places, 1, -3, right, 2, 2 * lanes, depth, 2)
+    vector.store_scattered(result, targets, 1, tile, 2)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("depth", [1, 5])
+def test_gathered_rows_are_multiplied_and_scattered(depth, dtype):
+    lanes = vector.lanes_of(dtype)
+    left, right = numbers(100, dtype), numbers((depth, 2 * lanes), dtype)
+    places, targets = np.array([0, 60, 7]), np.array([0, 2, 0])
+    result = np.full((3, 2 * lanes), 9, dtype)
+    _add_gathered(left, places, np.append([0, 0], right).astype(dtype), depth, result, targets)
+    rows = np.stack([left[place - 3 : place - 3 + depth] for place in places[1:]])
+    assert np.allclose(result[[2, 0]], rows @ right, atol=100 * np.finfo(dtype).eps)
+    assert np.all(result[1] == 9)
