@@ -87,33 +87,62 @@ class _Group:
 
     def __init__(self, points, seconds):
         self.names = list(seconds)
-        logs = np.log(np.array([*seconds.values()], dtype=float)).T
-        slow = np.nanmin(logs, axis=1, keepdims=True) + math.log(LEFT_OUT)
-        self.logs = np.where(np.isfinite(logs), logs, slow)
-        points = np.array(points, dtype=float)
-        self.low, self.high = points.min(axis=0), points.max(axis=0)
-        self.told = self.high > self.low
-        self.points = points[:, self.told]
+        self.points = np.array(points, dtype=float)
+        self.logs = np.log(np.array([*seconds.values()], dtype=float)).T
+        self.low, self.high = self.points.min(axis=0), self.points.max(axis=0)
 
     @cached_property
     def _function(self):
-        """Polyharmonic splines (Duchon, 1977) over a plane, where there are points for one."""
-        from scipy.interpolate import RBFInterpolator
+        return _spline(self.points, self._filled())
 
-        count, axes = self.points.shape
-        plane = np.linalg.matrix_rank(self.points - self.points[0]) == axes
-        return RBFInterpolator(
-            self.points,
-            self.logs,
-            smoothing=_SMOOTHING,
-            kernel="linear",
-            degree=1 if plane and count > axes + 1 else 0,
-        )
+    def _filled(self):
+        """Logarithms without gaps.
+
+        What was not measured was slow. But a kernel that takes no part on some number of threads,
+        as BLAS does not on several, is not slow there, or it would seem slow on one thread too: it
+        keeps the ratio to the fastest that it has on other threads.
+        """
+        fastest = np.nanmin(self.logs, axis=1, keepdims=True)
+        measured, threads = np.isfinite(self.logs), self.points[:, -1]
+        ratios = np.where(measured, self.logs - fastest, math.log(LEFT_OUT))
+        for kernel, own in enumerate(measured.T):
+            part = np.isin(threads, threads[own])
+            if part.any() and not part.all():
+                ratio = _spline(self.points[part], ratios[part, kernel, np.newaxis])
+                ratios[~part, kernel] = ratio(self.points[~part])[:, 0]
+        return fastest + ratios
 
     def predict(self, where):
-        if not self.told.any():
-            logs = self.logs.mean(axis=0)
-        else:
-            where = np.clip(where, self.low, self.high)[self.told]
-            logs = self._function(where[np.newaxis])[0]
-        return dict(zip(self.names, np.exp(logs).tolist()))
+        where = np.clip(where, self.low, self.high)[np.newaxis]
+        return dict(zip(self.names, np.exp(self._function(where)[0]).tolist()))
+
+
+def _spline(points, values):
+    """Polyharmonic splines (Duchon, 1977) over a plane, where there are points for one.
+
+    Parameters
+    ----------
+    points : ndarray, shape (points, axes)
+    values : ndarray, shape (points, functions)
+
+    Returns
+    -------
+    callable
+        Values at other points, by the axes that these here differ on.
+    """
+    from scipy.interpolate import RBFInterpolator
+
+    told = np.ptp(points, axis=0) > 0
+    if not told.any():
+        return lambda where: np.tile(values.mean(axis=0), (len(where), 1))
+    points = points[:, told]
+    count, axes = points.shape
+    plane = np.linalg.matrix_rank(points - points[0]) == axes
+    function = RBFInterpolator(
+        points,
+        values,
+        smoothing=_SMOOTHING,
+        kernel="linear",
+        degree=1 if plane and count > axes + 1 else 0,
+    )
+    return lambda where: function(where[:, told])

@@ -202,7 +202,7 @@ class Stopwatch:
         dict of str to list of float
             A single one of kernels that are clearly slower than the fastest; of the others one a
             round, in the same rounds, ``always`` among them. None of those that are ``foretold`` to
-            be slow.
+            be slow, or were at smaller sizes.
         """
         foretold = foretold or {}
         doubtful = _DOUBTFUL * min(foretold.values(), default=math.inf)
@@ -211,11 +211,10 @@ class Stopwatch:
         first = {}
         for name in sorted(candidates, key=soon.get):
             fastest = min(first.values(), default=math.inf)
-            if (
-                foretold.get(name, 0) > doubtful
-                or candidates[name].why_not_bound(outline)
-                or soon[name] > min(LEFT_OUT * fastest, _SLOWEST_S)
-            ):
+            hopeless = foretold.get(name, 0) > doubtful or soon[name] > min(
+                LEFT_OUT * fastest, _SLOWEST_S
+            )
+            if candidates[name].why_not_bound(outline) or (hopeless and name not in always):
                 continue
             try:
                 seconds = self._first(candidates[name], case, kept)

@@ -95,6 +95,18 @@ def test_few_points_are_no_plane():
         assert found == pytest.approx({"numpy": 1e-6})
 
 
+def test_what_takes_no_part_on_several_threads_is_as_fast_on_one():
+    told = content(numpy=numpy_law, overlap_save=lambda n, k: 2 * numpy_law(n, k))
+    (group,) = told["timings"]["convolve"]
+    group["points"] += [place(point[:2], 8, 2) for point in group["points"]]
+    group["seconds"]["numpy"] *= 2
+    group["seconds"]["overlap_save"] += [None] * (len(group["points"]) // 2)
+    table = Timetable(told, "")
+    for threads in (1, 2):
+        found = table.predict("convolve", "1-D", place((9, 5), 8, threads))
+        assert found["overlap_save"] / found["numpy"] == pytest.approx(2, rel=1e-3)
+
+
 def test_what_was_not_measured_was_slow():
     table = Timetable(content(numpy=numpy_law, overlap_save=lambda n, k: None), "")
     found = table.predict("convolve", "1-D", place((9, 5), 8, 1))

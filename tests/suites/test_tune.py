@@ -85,6 +85,18 @@ def test_measuring_makes_a_table_that_auto_can_read(tmp_path, monkeypatch):
     assert all(row["regret"] > -1 for row in rows)
 
 
+def test_the_choice_is_timed_whatever_is_foretold_of_it():
+    case = kernels.Case.of("convolve", "float32", signal=(99,), taps=(5,))
+    names = "numpy", "overlap_save"
+    with tune.Stopwatch(np.random.default_rng(0)) as stopwatch:
+        candidates = stopwatch.start(tune.Turn(tune.Stratum("convolve", "1-D"), "float32", 1))
+        candidates = {name: candidates[name] for name in names}
+        slow = {"numpy": 1e-6, "overlap_save": 1.0}
+        assert set(stopwatch.times(candidates, case, 1, 2, foretold=slow)) == {"numpy"}
+        found = stopwatch.times(candidates, case, 1, 2, ("overlap_save",), slow)
+    assert {name: len(times) for name, times in found.items()} == dict.fromkeys(names, 2)
+
+
 def test_what_is_known_of_other_operations_stays(tmp_path):
     path, here = tmp_path / "table.json", {"machine": {"cpu": "a"}, "libraries": {"numpy": "2"}}
     group = {"kind": "1-D", "points": [[1.0]], "seconds": {"numpy": [1.0]}}
