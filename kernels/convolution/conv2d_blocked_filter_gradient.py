@@ -7,7 +7,8 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
-from convgrad.kernels.convolution.conv2d_blocked import block_count, laid_out_elements, lay_out
+from convgrad.kernels.convolution.conv2d_blocked_layout import block_count
+from convgrad.kernels.convolution.conv2d_blocked_planes import laid_out_elements, lay_out
 from convgrad.kernels.convolution.conv2d_numba_planes import (
     Layout,
     channel_length,

@@ -7,19 +7,18 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
-from convgrad.kernels.convolution.conv2d_blocked import (
-    MOST,
-    SMALLEST_PART,
-    SOME,
-    VECTORS,
-    block_count,
-    unpack_row,
-)
+from convgrad.kernels.convolution.conv2d_blocked import SMALLEST_PART, unpack_row
+from convgrad.kernels.convolution.conv2d_blocked_layout import block_count
 from convgrad.kernels.convolution.geometry import output_sides
 from convgrad.kernels.convolution.operations import FEW_CHANNELS
 from convgrad.kernels.registry import kernel
 from convgrad.kernels.validation import plain
 
+_PIXELS = 12 if vector.register_bytes() == 64 else 6
+_MOST, _SOME = (0,) * _PIXELS, (0,) * (_PIXELS // 3)
+"""Pixels whose sums stay in registers: with two vectors of filters 24 of 32, or 12 of 16."""
+_VECTORS = 2
+"""Of filters in a block."""
 _FURTHEST = 16
 """Channels, and elements from one pixel to the next, of which each has code of its own."""
 
@@ -28,7 +27,7 @@ _FURTHEST = 16
 def _set_pixels(flat, at, taps, weights, first, sums, to, tile, vectors, apart):
     """Set the sums of some pixels; ``tile``, ``vectors`` and ``apart`` are as long as they say."""
     lanes, (rows, depth, pitch) = vector.width(flat), taps
-    step = VECTORS * lanes
+    step = _VECTORS * lanes
     total = vector.zero_tile(flat, lanes, len(tile))
     for row in range(rows):
         here = at + row * pitch
@@ -46,18 +45,18 @@ def _set_row(flat, start, count, taps, weights, first, sums, vectors, apart):
     lanes, done = vector.width(flat), 0
     while done < count:
         own = flat, start + done * len(apart), taps, weights, first, sums, done * vectors * lanes
-        if count - done >= len(MOST):
+        if count - done >= len(_MOST):
             if vectors == 2:
-                _set_pixels(*own, MOST + MOST, (0, 0), apart)
+                _set_pixels(*own, _MOST + _MOST, (0, 0), apart)
             else:
-                _set_pixels(*own, MOST, (0,), apart)
-            done += len(MOST)
+                _set_pixels(*own, _MOST, (0,), apart)
+            done += len(_MOST)
         else:
             if vectors == 2:
-                _set_pixels(*own, SOME + SOME, (0, 0), apart)
+                _set_pixels(*own, _SOME + _SOME, (0, 0), apart)
             else:
-                _set_pixels(*own, SOME, (0,), apart)
-            done += len(SOME)
+                _set_pixels(*own, _SOME, (0,), apart)
+            done += len(_SOME)
 
 
 @njit(cache=True)
@@ -66,16 +65,16 @@ def _set_rows(packed, taps, stride, weights, items, apart, result):
     lanes = vector.width(packed)
     filters, height, across = result.shape[1:]
     flat, target, plane = packed.reshape(-1), result.reshape(-1), height * across
-    step = VECTORS * lanes
+    step = _VECTORS * lanes
     blocks = (filters + step - 1) // step
     image_pitch, pitch = packed.shape[1] * packed.shape[2], packed.shape[2]
-    sums = np.empty((across + len(MOST) + lanes) * step, packed.dtype)
+    sums = np.empty((across + len(_MOST) + lanes) * step, packed.dtype)
     square = np.empty(lanes * lanes, packed.dtype)
     for item in range(items[0], items[1]):
         image, row = item // height, item % height
         start = image * image_pitch + row * stride * pitch
         for block in range(blocks):
-            vectors = min((filters - block * step + lanes - 1) // lanes, VECTORS)
+            vectors = min((filters - block * step + lanes - 1) // lanes, _VECTORS)
             first = block * taps[0] * taps[1] * step
             _set_row(flat, start, across, taps, weights, first, sums, vectors, apart)
             for part in range(vectors):
@@ -120,14 +119,14 @@ def _packed_shape(images_shape, padding):
     """Images with their zeros, and a row at the end for tiles that are rounded up."""
     batch, channels, height, across = images_shape
     pitch = (across + sum(padding[1])) * channels
-    least = -(-len(MOST) * _FURTHEST // pitch)
+    least = -(-len(_MOST) * _FURTHEST // pitch)
     return batch, height + sum(padding[0]) + least, pitch
 
 
 def _pack_filters(filters):
     """Weights as (blocks of filters, taps with channels last, filters of a block)."""
-    wide = VECTORS * vector.lanes_of(filters.dtype)
-    blocks = block_count(len(filters), filters.dtype, VECTORS)
+    wide = _VECTORS * vector.lanes_of(filters.dtype)
+    blocks = block_count(len(filters), filters.dtype, _VECTORS)
     weights = np.zeros((blocks * wide, prod(filters.shape[1:])), filters.dtype)
     weights[: len(filters)] = filters.transpose(0, 2, 3, 1).reshape(len(filters), -1)
     return np.ascontiguousarray(weights.reshape(blocks, wide, -1).swapaxes(1, 2)).ravel()
@@ -135,8 +134,8 @@ def _pack_filters(filters):
 
 def _workspace(images, filters, *, padding, **_):
     """Images with channels together, and packed weights."""
-    wide = VECTORS * vector.lanes_of(filters.dtype)
-    blocks = block_count(len(filters), filters.dtype, VECTORS)
+    wide = _VECTORS * vector.lanes_of(filters.dtype)
+    blocks = block_count(len(filters), filters.dtype, _VECTORS)
     weights = 2 * blocks * wide * prod(filters.shape[1:])
     return (prod(_packed_shape(images.shape, padding)) + weights) * images.itemsize
 

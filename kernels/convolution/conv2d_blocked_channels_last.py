@@ -1,4 +1,4 @@
-"""Planes of ``conv2d_blocked`` from images that lie channels last: there, vectors are as asked."""
+"""Planes of `conv2d_blocked_planes` from images that lie channels last: vectors are as asked."""
 
 import numpy as np
 from numba import njit, prange
@@ -8,7 +8,7 @@ from convgrad.kernels import vector
 
 @njit(cache=True)
 def _fill_block(images, number, layout, rows, columns, blocked):
-    """As ``conv2d_blocked._fill_block``, from images (batch, height, width, channels)."""
+    """As ``conv2d_blocked_planes._fill_block``, from images (batch, height, width, channels)."""
     lanes = vector.width(images)
     height, across, channels = images.shape[1:]
     top, left, stride, pitch, length = layout

@@ -1,0 +1,130 @@
+"""Filters packed for ``conv2d_blocked``: what a tile reads of its weights is one run of memory."""
+
+import numpy as np
+from numba import njit, prange
+
+from convgrad.kernels import vector
+from convgrad.kernels.convolution.conv2d_blocked_layout import block_count
+from convgrad.kernels.validation import plain
+
+VECTORS = 4 if vector.register_bytes() == 64 else 2
+"""Of filters in a block, at most."""
+
+
+def filter_blocks(count, dtype):
+    """Blocks of filters: as equal as can be, and an even number, so that threads can share them."""
+    vectors = block_count(count, dtype)
+    return 2 * -(-vectors // (2 * VECTORS)) if vectors > VECTORS else 1
+
+
+def packed_elements(count, own, dtype):
+    """Elements of filters with ``own`` weights each, once they are packed."""
+    return block_count(count, dtype) * vector.lanes_of(dtype) * own
+
+
+def pack(filters):
+    """Pack filters (filters, channels, height, width): blocks of them, channels, taps, filters.
+
+    Of channels a vector goes together: its taps one after another, the channels of each.
+    """
+    count, channels, *taps = filters.shape
+    vectors, own = block_count(count, filters.dtype), channels * int(np.prod(taps))
+    weights = np.empty(packed_elements(count, own, filters.dtype), filters.dtype)
+    blocks = filter_blocks(count, filters.dtype)
+    _pack(plain(filters).reshape(count, channels, -1), vectors, blocks, weights)
+    return weights
+
+
+def pack_turned(filters, taps):
+    """As `pack`, with some of the taps, and channels and filters exchanged."""
+    channels, count = filters.shape[:2]
+    weights = np.empty(packed_elements(count, channels * taps.size, filters.dtype), filters.dtype)
+    vectors, blocks = block_count(count, filters.dtype), filter_blocks(count, filters.dtype)
+    _pack_turned(plain(filters).reshape(channels, count, -1), taps, vectors, blocks, weights)
+    return weights
+
+
+@njit(cache=True)
+def _block_of(number, vectors, blocks):
+    """First vector of filters of the block that one is in, and how many it has."""
+    block = ((number + 1) * blocks - 1) // vectors
+    first = block * vectors // blocks
+    return first, (block + 1) * vectors // blocks - first
+
+
+@njit(cache=True)
+def _load_square(flat, at, pitch, rows, some, lines):
+    """Turn round some elements of ``rows`` rows, a vector of each at most."""
+    lanes = vector.width(flat)
+    if rows == lanes == some:
+        return vector.transpose(vector.load_tile(flat, at, pitch, lanes, lanes))
+    for i in range(rows):
+        line = vector.load_first(flat, at + i * pitch, lanes, some)
+        vector.store(lines, i * lanes, line)
+    return vector.transpose(vector.load_tile(lines, 0, lanes, lanes, lanes))
+
+
+@njit(cache=True, parallel=True)
+def _pack(filters, vectors, blocks, weights):
+    for number in prange(vectors):
+        _pack_vector(filters, np.int64(number), vectors, blocks, weights)
+
+
+@njit(cache=True)
+def _pack_vector(filters, number, vectors, blocks, weights):
+    """Set the weights of a vector of filters."""
+    lanes = vector.width(filters)
+    count, channels, taps = filters.shape
+    flat, own = filters.reshape(-1), channels * taps
+    first, wide = _block_of(number, vectors, blocks)
+    lines = np.zeros(lanes * lanes, filters.dtype)
+    square = np.empty(lanes * lanes, filters.dtype)
+    begin, rows = number * lanes, min(lanes, count - number * lanes)
+    at, step = (first * own + number - first) * lanes, wide * lanes
+    left, channel, tap = channels, 0, 0
+    deep = min(lanes, left)
+    for i in range(0, own, lanes):
+        some = min(lanes, own - i)
+        tile = _load_square(flat, begin * own + i, own, rows, some, lines)
+        vector.store_tile(square, 0, lanes, tile)
+        for j in range(some):
+            row = vector.load(square, j * lanes, lanes)
+            vector.store(weights, at + (tap * deep + channel) * step, row)
+            tap += 1
+            if tap == taps:
+                tap, channel = 0, channel + 1
+                if channel == deep:
+                    at += deep * taps * step
+                    left, channel = left - deep, 0
+                    deep = min(lanes, left)
+
+
+@njit(cache=True, parallel=True)
+def _pack_turned(filters, taps, vectors, blocks, weights):
+    for number in prange(vectors):
+        _pack_turned_vector(filters, taps, np.int64(number), vectors, blocks, weights)
+
+
+@njit(cache=True)
+def _pack_turned_vector(filters, taps, number, vectors, blocks, weights):
+    """As `_pack_vector`, with some of the taps, and channels and filters exchanged."""
+    lanes = vector.width(filters)
+    channels, count, all_taps = filters.shape
+    flat, own = filters.reshape(-1), channels * len(taps)
+    first, wide = _block_of(number, vectors, blocks)
+    lines = np.zeros(lanes * lanes, filters.dtype)
+    squares = np.empty((all_taps + lanes) * lanes, filters.dtype)
+    begin, rows = number * lanes, min(lanes, count - number * lanes)
+    at, step = (first * own + number - first) * lanes, wide * lanes
+    for channel in range(channels):
+        seen = (channel * count + begin) * all_taps
+        for tap in range(0, all_taps, lanes):
+            some = min(lanes, all_taps - tap)
+            tile = _load_square(flat, seen + tap, all_taps, rows, some, lines)
+            vector.store_tile(squares, tap * lanes, lanes, tile)
+        group = channel // lanes * lanes
+        deep = min(lanes, channels - group)
+        for place in range(len(taps)):
+            row = vector.load(squares, taps[place] * lanes, lanes)
+            to = group * len(taps) + place * deep + channel - group
+            vector.store(weights, at + to * step, row)
