@@ -78,7 +78,9 @@ def _sort_outputs(rows, columns, own, sides, pitches, seen, places, runs):
                         count += 1
             if count > begin:
                 runs[number, 0], runs[number, 1] = begin, count
-                runs[number, 2:4], runs[number, 4:] = rows[i, 2:], columns[j, 2:]
+                for end in range(2):
+                    runs[number, 2 + end] = rows[i, 2 + end]
+                    runs[number, 4 + end] = columns[j, 2 + end]
                 seen[count], places[count] = seen[count - 1], places[count - 1]
                 number, count = number + 1, count + 1
     return number
@@ -198,7 +200,8 @@ def _set_part(pixels, axes, pitches, shifts, groups, weights, sides, target, blo
     longest = (count + turns - 1) // turns * sides[1]
     most_runs = len(axes[0]) * len(axes[1])
     seen = np.empty(longest + most_runs, np.int64)
-    places, runs = np.empty_like(seen), np.empty((most_runs, 6), np.int64)
+    places = np.empty(longest + most_runs, np.int64)
+    runs = np.empty((most_runs, 6), np.int64)
     sums = np.empty((longest + lanes) * VECTORS * lanes, pixels.dtype)
     square = np.empty(lanes * lanes, pixels.dtype)
     for turn in range(turns):
