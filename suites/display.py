@@ -10,6 +10,7 @@ from rich.table import Table
 from convgrad.results.against import against
 from convgrad.results.aims import ROOF, aims
 from convgrad.results.learned import learned, with_models
+from convgrad.results.plots.views import machine_name
 from convgrad.results.schema import FAILURES
 from convgrad.results.summary import cells as summarise
 from convgrad.results.summary import winners
@@ -171,8 +172,9 @@ def _print_aims(console, run, cells):
     held = aims(run.samples(), cells, run.info)
     if held.empty:
         return
-    cpu = (run.info.get("machine") or {}).get("cpu", "an unknown machine")
-    table = Table(title=f"Aims, geometric means over random sizes, on {cpu}", title_justify="left")
+    where = machine_name(run.info.get("machine") or {})
+    title = f"Aims, geometric means over random sizes, on {where}"
+    table = Table(title=title, title_justify="left")
     for column in ("aim", "threads", "cases", "must be", "found", "at worst", "holds"):
         table.add_column(column, overflow="fold", justify="left" if column == "aim" else "right")
     for row in held.itertuples():

@@ -242,12 +242,18 @@ class Session:
     def _describe(self):
         roofs = self._measure_roofs()
         self.run.update(
-            machine=facts.describe(),
+            machine=facts.describe() | self._restrictions(),
             libraries=facts.libraries(),
             environment_taken_out=self.taken_out,
             call_overhead_s=self.crew.once(None, 1, None, "overhead"),
             roofs=roofs,
         )
+
+    def _restrictions(self):
+        """What holds libraries back in this run, as a fact about the machine."""
+        kept = self.config.getoption("keep_environment")
+        restricted = environment.restrictions(os.environ) if kept else []
+        return {"restricted": restricted} if restricted else {}
 
     def _measure_roofs(self):
         """Roofs of this run's dtypes and threads, no lower than what was measured before."""

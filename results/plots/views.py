@@ -106,7 +106,14 @@ def _where(machine, threads, call):
     """The processor and its threads, or the device where data stay on it."""
     if call == ON_DEVICE and machine.get("devices"):
         return [str(machine["devices"][0]).split(" · ")[0]]
-    return [str(machine.get("cpu", "unknown machine")), threads_text(threads)]
+    return [machine_name(machine), threads_text(threads)]
+
+
+def machine_name(machine):
+    """The processor, and what held libraries to less than all of it."""
+    restricted = machine.get("restricted")
+    held = f" restricted by {', '.join(map(str, restricted))}" if restricted else ""
+    return f"{machine.get('cpu', 'unknown machine')}{held}"
 
 
 def _preferred(column, name):

@@ -101,6 +101,15 @@ def fair_environment(environment, threads, *, keep=False):
     return left | counts, taken_out
 
 
+def restrictions(environment):
+    """Name and value, as text, of the variables that hold a library back where they are left."""
+    return [
+        f"{name}={value}"
+        for name, value in sorted(environment.items())
+        if value and reason(name) and name not in THREAD_COUNTS
+    ]
+
+
 def reason(variable):
     """Say why an environment variable spoils measurements; None if it does not."""
     if any(fnmatchcase(variable, pattern) for pattern in KEPT):

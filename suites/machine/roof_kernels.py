@@ -1,6 +1,7 @@
 """Inner loops that bring a machine to its roofs, written as LLVM vectors.
 
-So what they reach does not depend on what a vectoriser makes of them.
+So what they reach does not depend on what a vectoriser makes of them. The vectors are those that
+kernels are compiled for, even where Numba is held to less than the host has.
 """
 
 import functools
@@ -10,6 +11,8 @@ from llvmlite import ir
 from numba import njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from convgrad.kernels.vector import register_bytes as vector_bytes
 
 BLOCK = 16
 """Vectors that a turn of the loops over memory takes in at once."""
@@ -47,17 +50,10 @@ def touch_kernel(data, threads):
 
 
 @functools.cache
-def vector_bytes():
-    """Width of the host's vector registers."""
-    features = llvmlite.binding.get_host_cpu_features()
-    return 64 if features.get("avx512f") else 32 if features.get("avx") else 16
-
-
-@functools.cache
 def chains():
     """Multiply-adds in flight: enough to hide their latency, few enough to stay in registers."""
     features = llvmlite.binding.get_host_cpu_features()
-    return 12 if features.get("sse2") and not features.get("avx512f") else 24
+    return 12 if features.get("sse2") and vector_bytes() < 64 else 24
 
 
 @intrinsic

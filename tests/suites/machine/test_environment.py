@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from convgrad.results.plots.views import machine_name
 from convgrad.suites.machine import environment
 
 SPOILT = {
@@ -33,6 +34,15 @@ HARMLESS = {
     "KMP_DUPLICATE_LIB_OK": "TRUE",
     "COMPANY_OMP_LIKE_NAME": "1",
 }
+
+
+def test_what_is_left_is_told():
+    given = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "", "PATH": "/bin"}
+    given |= {"ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_NUM_THREADS": "2"}
+    told = ["NUMBA_CPU_NAME=haswell", "ONEDNN_MAX_CPU_ISA=AVX2"]
+    assert environment.restrictions(given) == told
+    assert machine_name({"cpu": "a", "restricted": told}) == f"a restricted by {', '.join(told)}"
+    assert machine_name({"cpu": "a"}) == "a"
 
 
 def test_what_spoils_is_taken_out_and_told():

@@ -89,9 +89,10 @@ def test_the_peak_loop_is_nothing_but_multiply_adds_in_full_registers(real, suff
     inner = [loop for loop in loops if any(re.match(fused, line) for line in loop)]
     assert inner
     shortest = min(inner, key=len)
-    assert sum(bool(re.match(fused, line)) for line in shortest) == roof_kernels.chains()
+    count = sum(bool(re.match(fused, line)) for line in shortest)
+    assert count % roof_kernels.chains() == 0  # LLVM may do several turns in one
     # label, counter, branch
-    assert len(shortest) <= roof_kernels.chains() + 4
+    assert len(shortest) <= count + 4
 
 
 @pytest.mark.skipif("sse2" not in FEATURES, reason="reads assembly of x86")
