@@ -28,7 +28,6 @@ _OUTPUTS = {64: 20, 32: 10, 16: 8}[_WIDE]
 """Vectors of outputs in a tile; with 4 or 8 of taps and one of samples they fill the registers."""
 _SMALLEST_PART = 1 << 19
 """Products, about 10 us of work: less is not worth waking a thread."""
-_MOST_PARTS = 256
 _STORING = 8
 """Taps that cost as much as loading and storing an output."""
 
@@ -217,8 +216,9 @@ def numba_toeplitz(signal, taps, *, mode, out=None):
         signal, taps = taps, signal
     few = _few(taps.size, taps.itemsize)
     products = out.size * (taps.size + _STORING)
-    if products >= 2 * _SMALLEST_PART and numba.get_num_threads() > 1:
-        parts = min(products // _SMALLEST_PART, _MOST_PARTS)
+    # A part for each thread: three parts would take two threads as long as four.
+    parts = min(products // _SMALLEST_PART, numba.get_num_threads())
+    if parts > 1:
         convolve = _few_taps_shared if few else _many_taps_shared
         done = convolve(signal, taps, start, parts, out)
     else:
