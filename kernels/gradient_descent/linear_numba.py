@@ -19,8 +19,8 @@ _SMALLEST_PARTITION = 1 << 17
 """Multiplications of one pass, about 8 us of work: less is not worth waking a thread."""
 _MOST_PARTITIONS = 64
 _LINE = 64
-_RUN = 1 << 14
-"""Bytes that are read in order, from each of a few places at a time."""
+_GROUP = 1 << 19
+"""Bytes of rows that lie in L2 twice, those being read and those to be read next."""
 
 
 def _parts(samples, size, count, block):
@@ -30,22 +30,16 @@ def _parts(samples, size, count, block):
     return 1 << max(parts, 1).bit_length() - 1
 
 
-def _runs(samples, size, itemsize):
-    """(rows from one to the next that meets cache lines alike, rows that are read in a run).
-
-    The former is 1 where there are too few rows. Runs are as long as a processor needs to fetch
-    ahead, yet a small part of X, and apart by no power of two, which would share few places in L1.
-    """
+def _period(samples, size, itemsize):
+    """Rows from one to the next that meets cache lines alike; 1 where such would be too far."""
     lanes = vector.register_bytes() // itemsize
     period = lanes // gcd(size, lanes)
-    if samples < 16 * period * linear_numba_wide.rows_together(size * itemsize):
-        period = 1
-    reach = min(_RUN, samples * size * itemsize >> 10)
-    return period, period * (reach // (period * size * itemsize) | 1)
+    group = period * linear_numba_wide.rows_together(size * itemsize)
+    return period if samples >= 8 * group and group * size * itemsize <= _GROUP else 1
 
 
 def _plan(samples, size, count, itemsize):
-    """(module, its tiles' lengths, period and run of rows where it has such, parts)."""
+    """(module, its tiles' lengths, period of rows where it has such, parts)."""
     lanes = vector.register_bytes() // itemsize
     vectors, narrow = -(-size // lanes), linear_numba_narrow.ROWS
     if count == 1 and vectors <= len(narrow) and samples >= narrow[vectors - 1]:
@@ -63,8 +57,8 @@ def _plan(samples, size, count, itemsize):
         return streamed, (streamed.ROWS,), (), _parts(samples, size, 1, streamed.ROWS)
     if count == 1 and vectors > len(narrow):
         rows = linear_numba_wide.rows_together(size * itemsize)
-        runs = _runs(samples, size, itemsize)
-        return linear_numba_wide, (rows,), runs, _parts(samples, size, 1, runs[1] * rows)
+        period = _period(samples, size, itemsize)
+        return linear_numba_wide, (rows,), (period,), _parts(samples, size, 1, period * rows)
     if count < lanes // 2 and vectors >= 4:
         outputs = -(-count // -(-count // 4))
         rows = linear_numba_several.ROWS[outputs - 1]
@@ -77,19 +71,19 @@ def _plan(samples, size, count, itemsize):
 
 
 def _workspace(features, targets, *, weights, **_):
-    """Weights by shift and output, a gradient for each part; targets, rows at the margins."""
+    """Weights of each output, a gradient for each part; targets, rows at the margins."""
     samples, size = features.shape
-    module, tile, runs, parts = _plan(samples, size, weights.size // size, features.itemsize)
+    module, tile, period, parts = _plan(samples, size, weights.size // size, features.itemsize)
     lanes = vector.register_bytes() // features.itemsize
-    pitch, count, rows = size + 2 * lanes, weights.size // size, max(tile)
+    pitch, count, rows = size + 3 * _LINE, weights.size // size, max(tile)
     if module is linear_numba_outputs:
         count = -(-count // (tile[0] * lanes)) * tile[0] * lanes
     elif module is linear_numba_several:
         count = -(-count // tile[1]) * tile[1]
     if module is linear_numba_wide:
-        rows = min(samples, (runs[1] + 1) * rows + 1) + rows
+        rows = min(samples, period[0] * rows + 1) + rows
     copied = samples if module in (linear_numba_wide, linear_numba_several) else 0
-    arrays = (1 + parts) * ((runs[0] if runs else 1) * count * pitch + _LINE)
+    arrays = (1 + parts) * (count * pitch + _LINE)
     return (arrays + (copied + 2 * rows) * count + rows * (pitch + 1)) * features.itemsize
 
 
@@ -107,12 +101,11 @@ def numba_fused(features, targets, *, iterations, step, l2, l1, weights, out=Non
     - one output, more features, from memory: while one row meets the weights, two that lie in L1 by
       now meet a share of the gradient, so that X is read in order and without a pause
       (``linear_numba_streamed``).
-    - one output, more features, from caches: four rows meet the weights while the four before them,
-      in L1, meet the gradient, 1.25 loads a vector and product (eight rows with 512 bits where L1
-      has room for sixteen, 1.1). Rows that begin at the same place of a cache line go together, and
-      weights are shifted to where whole vectors begin: a load across lines takes as long as two.
-      The rows of a turn are 16 kB apart, so that the processor fetches ahead at each. Which sums
-      are formed, to rounding, follows from the address of X (``linear_numba_wide``).
+    - one output, more features, from caches: four or eight rows that begin at the same place of a
+      cache line meet the weights together, and the gradient next, while they lie in L1, so that
+      they share what is loaded and stored of both. Loads begin where lines do, since one across two
+      lines takes as long as two. Rows to come are brought into L2 meanwhile. Which sums are
+      formed, to rounding, follows from the address of X (``linear_numba_wide``).
     - outputs that fill half a register, or few features: an output is a lane, a row's features are
       broadcast, and no sum crosses lanes (``linear_numba_outputs``).
     - fewer outputs: lanes are features, up to four outputs share each load of X, and a tree of
@@ -126,7 +119,7 @@ def numba_fused(features, targets, *, iterations, step, l2, l1, weights, out=Non
         out = np.empty(weights.shape, weights.dtype)
     samples, size = features.shape
     count = weights.size // size
-    module, tile, runs, parts = _plan(samples, size, count, features.itemsize)
+    module, tile, period, parts = _plan(samples, size, count, features.itemsize)
     columns = (count,) if module in (linear_numba_several, linear_numba_outputs) else ()
     arguments = (
         plain(features),
@@ -138,7 +131,7 @@ def numba_fused(features, targets, *, iterations, step, l2, l1, weights, out=Non
     )
     tiles = ((0,) * length for length in tile)
     if parts == 1:
-        module.descend(*arguments, *runs, *tiles)
+        module.descend(*arguments, *period, *tiles)
     else:
-        module.descend_parallel(*arguments, *runs, parts, *tiles)
+        module.descend_parallel(*arguments, *period, parts, *tiles)
     return out

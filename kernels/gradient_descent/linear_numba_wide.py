@@ -1,26 +1,26 @@
-"""Linear fit of one output: while rows meet the weights, those before them meet the gradient."""
+"""Linear fit of one output: some rows meet the weights, and the gradient while they are near."""
 
 import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
 
-_MOST_ROWS = {64: 8, 32: 4, 16: 4}[vector.register_bytes()]
-"""Rows that go together: their sums and residuals take half of the registers."""
-_FITTING = range(1400, 4500)
-"""Bytes of a row of which two turns of four stay in L1, and of eight do not."""
-_PAGE = 4096
+_SHORT = 3200
+"""Bytes of a row up to which two turns of four rows stay in L1, beside weights and gradient."""
+_AHEAD = 1 << 15
+"""Bytes from the rows that are worked on to those that are brought into L2 meanwhile, at least."""
 _LINE = 64
 
 
 def rows_together(row_bytes):
-    """Rows of a turn: fewer where they would push each other out of L1.
+    """Rows of a turn, which share loads of weights and gradient."""
+    return 4 if row_bytes <= _SHORT else 8
 
-    Rows a page apart share eight places there. Rows so long that only one turn fits anyway had
-    better share their loads of weights.
-    """
-    crowded = row_bytes in _FITTING or row_bytes % _PAGE == 0
-    return min(_MOST_ROWS, 4) if crowded else _MOST_ROWS
+
+@njit(cache=True)
+def _ahead(rows, group):
+    """Elements from a group of rows to the one that is brought into L2 meanwhile."""
+    return group * (1 + _AHEAD // (group * rows.itemsize))
 
 
 @njit(cache=True)
@@ -32,130 +32,163 @@ def _zeros(size, array):
 
 
 @njit(cache=True)
-def _add_rows(
-    rows, head, last, size, shifts, run, wanted, place, weights, gradient, residuals, tile
-):
-    """Add to the gradient what the rows from ``head`` to ``last`` contribute, in whole blocks.
-
-    A turn takes rows to the weights, and those of the turn before, which lie in L1 by now, to the
-    gradient. So memory is read at an even pace, and the sums over lanes have a turn's time. Each
-    row of a turn belongs to a run of ``run`` rows, long enough for the processor to see that it
-    is read in order.
-    """
-    period, pitch = weights.shape
-    lanes, together = vector.width(rows), len(tile)
-    apart, reach = run * size, size + shifts.max()
-    first = before = head * size - shifts[0]
-    start = old = kind = 0
-    row, left = head, run
-    residuals[:] = 0
-    for _ in range((last - head) // together + 1):
-        if row < last:  # The turn after the last one is for the gradient alone.
-            first, start = row * size - shifts[kind], kind * pitch
-        factors = vector.broadcast_tile(residuals, 0, 1, lanes, together)
-        sums = vector.zero_tile(rows, lanes, together)
-        for j in range(0, reach, lanes):
-            w = vector.load_tile(weights, start + j, 0, lanes, 1)
-            x = vector.load_tile(rows, first + j, apart, lanes, together)
-            sums = vector.add_outer(sums, x, w)
-            x = vector.load_tile(rows, before + j, apart, lanes, together)
-            total = vector.load_tile(gradient, old + j, 0, lanes, 1)
-            vector.store_tile(gradient, old + j, 0, vector.add_product(total, factors, x))
-        vector.store(residuals, 0, vector.totals(sums) - vector.load(wanted, place, together))
-        place += together
-        before, old = first, start
-        row, kind, left = row + 1, kind + 1, left - 1
-        if kind == period:
-            kind = 0
-        if left == 0:
-            row, left = row + run * (together - 1), run
+def _place(rows, size, row):
+    """Where the vector begins in which a row begins, and how far into it that is; in elements."""
+    shift = (rows.ctypes.data // rows.itemsize + row * size) % vector.width(rows)
+    return row * size - shift, shift
 
 
 @njit(cache=True)
-def _gradient(problem, weights, gradient, part, parts, tile):
-    """Set ``gradient[0]`` to ``X^T (X w - y)`` of a part of the rows, the last with the margin."""
-    features, margin, wanted, shifts, head, run = problem
-    size, block = features.shape[1], run * len(tile)
-    blocks = (wanted.size - len(margin)) // block - 1
-    residuals = _zeros(np.int64(len(tile)), features)
+def _add_short_rows(rows, size, head, last, period, wanted, weights, gradient, kept, tile):
+    """`_add_rows` in one loop a turn: the rows before it meet the gradient meanwhile, from L1.
+
+    So the processor has something to do while it waits for L2.
+    """
+    lanes, together = vector.width(rows), len(tile)
+    apart, ahead = period * size, _ahead(rows, period * together * size)
+    old, old_shift = _place(rows, size, head)
+    kept[:] = 0
+    turn = 0
+    for group in range(head, last, period * together):
+        for row in range(group, group + period):
+            first, shift = _place(rows, size, row)
+            following = (group + (row - group) * together) * size + ahead
+            factors = vector.broadcast_tile(kept, 0, 1, lanes, together)
+            sums = vector.zero_tile(rows, lanes, together)
+            here, there = lanes - shift, lanes - old_shift
+            for j in range(0, size + max(shift, old_shift), lanes):
+                for i in range(together):
+                    vector.prefetch(rows, following + j * together + i * lanes, 2)
+                w = vector.load_tile(weights, here + j, 0, lanes, 1)
+                x = vector.load_tile(rows, first + j, apart, lanes, together)
+                sums = vector.add_outer(sums, x, w)
+                x = vector.load_tile(rows, old + j, apart, lanes, together)
+                total = vector.load_tile(gradient, there + j, 0, lanes, 1)
+                total = vector.add_product(total, factors, x)
+                vector.store_tile(gradient, there + j, 0, total)
+            y = vector.load(wanted, turn * together, together)
+            vector.store(kept, 0, vector.totals(sums) - y)
+            old, old_shift, turn = first, shift, turn + 1
+    factors = vector.broadcast_tile(kept, 0, 1, lanes, together)
+    for j in range(0, size + old_shift, lanes):
+        x = vector.load_tile(rows, old + j, apart, lanes, together)
+        total = vector.load_tile(gradient, lanes - old_shift + j, 0, lanes, 1)
+        total = vector.add_product(total, factors, x)
+        vector.store_tile(gradient, lanes - old_shift + j, 0, total)
+
+
+@njit(cache=True)
+def _add_long_rows(rows, size, head, last, period, wanted, weights, gradient, kept, tile):
+    """`_add_rows` in two loops a turn, there and back: columns met last are still in L1."""
+    lanes, together = vector.width(rows), len(tile)
+    apart, ahead = period * size, _ahead(rows, period * together * size)
+    turn = 0
+    for group in range(head, last, period * together):
+        for row in range(group, group + period):
+            first, shift = _place(rows, size, row)
+            following = (group + (row - group) * together) * size + ahead
+            sums = vector.zero_tile(rows, lanes, together)
+            for j in range(0, size + shift, lanes):
+                for i in range(together // 2):
+                    vector.prefetch(rows, following + j * together + i * lanes, 2)
+                w = vector.load_tile(weights, lanes - shift + j, 0, lanes, 1)
+                x = vector.load_tile(rows, first + j, apart, lanes, together)
+                sums = vector.add_outer(sums, x, w)
+            y = vector.load(wanted, turn * together, together)
+            vector.store(kept, 0, vector.totals(sums) - y)
+            factors = vector.broadcast_tile(kept, 0, 1, lanes, together)
+            for j in range((size + shift - 1) // lanes * lanes, -1, -lanes):
+                for i in range(together // 2, together):
+                    vector.prefetch(rows, following + j * together + i * lanes, 2)
+                x = vector.load_tile(rows, first + j, apart, lanes, together)
+                total = vector.load_tile(gradient, lanes - shift + j, 0, lanes, 1)
+                total = vector.add_product(total, factors, x)
+                vector.store_tile(gradient, lanes - shift + j, 0, total)
+            turn += 1
+
+
+@njit(cache=True)
+def _add_rows(rows, size, head, last, period, wanted, weights, gradient, kept, tile):
+    """Add to the gradient what the rows from ``head`` to ``last``, in whole groups, contribute.
+
+    A turn takes ``len(tile)`` rows, ``period`` rows apart. So they begin at the same place of a
+    vector, and are loaded from where vectors begin; weights and gradient, which all of them share,
+    are loaded from as much before their first element, which is at ``lanes``, among zeros. Rows to
+    come are brought into L2 meanwhile, in order: a processor that sees several of them being read
+    side by side fetches less far ahead.
+    """
+    if size * rows.itemsize <= _SHORT:
+        _add_short_rows(rows, size, head, last, period, wanted, weights, gradient, kept, tile)
+    else:
+        _add_long_rows(rows, size, head, last, period, wanted, weights, gradient, kept, tile)
+
+
+@njit(cache=True)
+def _gradient(features, margin, wanted, weights, gradient, part, parts, period, tile):
+    """Set ``gradient`` to ``X^T (X w - y)`` of a part of the rows, the last with the margin."""
+    size, group = features.shape[1], period * len(tile)
+    groups = (wanted.size - len(margin)) // group
+    kept = _zeros(np.int64(len(tile)), features)
     gradient[:] = 0
-    low, high = part * blocks // parts * block, (part + 1) * blocks // parts * block
+    low, high = part * groups // parts * group, (part + 1) * groups // parts * group
     if high > low:
         _add_rows(
-            *(features, head + low, head + high, size, shifts, run, wanted, low),
-            *(weights, gradient, residuals, tile),
+            *(features, size, 1 + low, 1 + high, period, wanted[low:high]),
+            *(weights, gradient, kept, tile),
         )
-    if part == parts - 1 and len(margin) > 0:
+    if part == parts - 1:
         _add_rows(
-            *(margin, 0, len(margin), margin.shape[1], np.zeros(1, np.int64), 1, wanted),
-            *(blocks * block, weights[:1], gradient[:1], residuals, tile),
+            *(margin, margin.shape[1], 0, len(margin), 1, wanted[groups * group :]),
+            *(weights, gradient, kept, tile),
         )
-    total = gradient[0, shifts[0] :]
-    for kind in range(1, len(shifts)):
-        other = gradient[kind, shifts[kind] :]
-        for j in range(size):
-            total[j] += other[j]
 
 
 @njit(cache=True)
-def _prepare(features, targets, period, run, tile):
-    """What all steps share: the rows at the margins, targets in the order of work, shifts.
+def _prepare(features, targets, period, tile):
+    """What all steps share: the rows at the margins, and targets in the order of work.
 
     Whole vectors reach beyond a row, by less than another row: the first and the last rows are
-    copied, with zeros around them. Behind the targets follow zeros, for the turn after the last.
+    copied, with zeros around them.
     """
-    samples, size = features.shape
-    lanes, together = vector.width(features), len(tile)
-    shifts, head = np.zeros(period, np.int64), 0
-    if period * size % lanes == 0:
-        head = 1
-        address = features.ctypes.data // features.itemsize
+    (samples, size), together = features.shape, len(tile)
+    lanes, group = vector.width(features), period * together
+    groups = max(samples - 2, 0) // group
+    within, count = groups * group, samples - groups * group
+    pitch = (size + lanes - 1) // lanes * lanes
+    rows = (count + together - 1) // together * together
+    margin = _zeros(rows * pitch, features).reshape(rows, pitch)
+    wanted = np.zeros(within + rows, features.dtype)
+    for first in range(0, within, group):
         for kind in range(period):
-            shifts[kind] = (address + (head + kind) * size) % lanes
-    block = run * together
-    blocks = max(samples - head - 1, 0) // block
-    tail = head + blocks * block
-    if blocks == 0:
-        head = tail = samples
-    count = head + samples - tail
-    pitch = (size + 2 * lanes - 1) // lanes * lanes
-    margin_rows = (count + together - 1) // together * together
-    margin = _zeros(margin_rows * pitch, features).reshape(-1, pitch)
-    wanted = np.zeros(blocks * block + margin_rows + block, features.dtype)
-    for first in range(0, blocks * block, block):
-        for turn in range(run):
             for i in range(together):
-                place = first + turn * together + i
-                wanted[place] = targets[head + first + i * run + turn]
+                wanted[first + kind * together + i] = targets[1 + first + i * period + kind]
     for i in range(count):
-        source = i if i < head else tail + i - head
+        source = 0 if i == 0 else within + i
         for j in range(size):
-            margin[i, shifts[0] + j] = features[source, j]
-        wanted[blocks * block + i] = targets[source]
-    return features, margin, wanted, shifts, head, run
+            margin[i, j] = features[source, j]
+        wanted[within + i] = targets[source]
+    return margin, wanted
 
 
 @njit(cache=True)
-def _weights(start, shifts, features):
-    """Weights as the vectors of rows meet them, once for each shift, with zeros around them."""
-    size, lanes = len(start), vector.width(features)
-    pitch = (size + 2 * lanes - 1) // lanes * lanes
-    weights = _zeros(len(shifts) * pitch, features).reshape(len(shifts), pitch)
-    for kind in range(len(shifts)):
-        for j in range(size):
-            weights[kind, shifts[kind] + j] = start[j]
+def _weights(start, features):
+    """Weights with room for a vector before them, and for what vectors reach beyond."""
+    lanes = vector.width(features)
+    weights = _zeros((len(start) // _LINE + 3) * _LINE, features)
+    for j in range(len(start)):
+        weights[lanes + j] = start[j]
     return weights
 
 
 @njit(cache=True)
-def _step(weights, gradients, shifts, size, step, l2, threshold):
+def _step(weights, gradients, size, step, l2, threshold):
     """Sum the gradients of all parts in order, and take a step with thresholding."""
-    total = gradients[0, 0, shifts[0] : shifts[0] + size]
+    lanes = vector.width(weights)
+    total, row = gradients[0, lanes : lanes + size], weights[lanes : lanes + size]
     for part in range(1, len(gradients)):
-        other = gradients[part, 0, shifts[0] :]
+        other = gradients[part, lanes:]
         for j in range(size):
             total[j] += other[j]
-    row = weights[0, shifts[0] : shifts[0] + size]
     for j in range(size):
         weight = row[j]
         weight -= step * (total[j] + l2 * weight)
@@ -165,44 +198,45 @@ def _step(weights, gradients, shifts, size, step, l2, threshold):
             row[j] = weight - threshold
         else:
             row[j] = weight + threshold
-    for kind in range(1, len(shifts)):
-        other = weights[kind, shifts[kind] :]
-        for j in range(size):
-            other[j] = row[j]
 
 
 @njit(cache=True)
-def _collect(weights, shifts, out):
+def _collect(weights, out):
+    lanes = vector.width(weights)
     for j in range(len(out)):
-        out[j] = weights[0, shifts[0] + j]
+        out[j] = weights[lanes + j]
 
 
 @njit(cache=True)
-def descend(features, targets, start, out, iterations, factors, period, run, tile):
+def descend(features, targets, start, out, iterations, factors, period, tile):
     """Take all steps on one thread, ``len(tile)`` rows at a time."""
     dtype, size = features.dtype.type, features.shape[1]
     step, l2, threshold = dtype(factors[0]), dtype(factors[1]), dtype(factors[2])
-    problem = _prepare(features, targets, period, run, tile)
-    shifts = problem[3]
-    weights = _weights(start, shifts, features)
-    gradients = _zeros(weights.size, features).reshape((1, *weights.shape))
+    margin, wanted = _prepare(features, targets, period, tile)
+    weights = _weights(start, features)
+    gradients = _zeros(weights.size, features).reshape(1, -1)
     for _ in range(iterations):
-        _gradient(problem, weights, gradients[0], np.int64(0), np.int64(1), tile)
-        _step(weights, gradients, shifts, size, step, l2, threshold)
-    _collect(weights, shifts, out)
+        _gradient(
+            *(features, margin, wanted, weights, gradients[0]),
+            *(np.int64(0), np.int64(1), period, tile),
+        )
+        _step(weights, gradients, size, step, l2, threshold)
+    _collect(weights, out)
 
 
 @njit(cache=True, parallel=True)
-def descend_parallel(features, targets, start, out, iterations, factors, period, run, parts, tile):
+def descend_parallel(features, targets, start, out, iterations, factors, period, parts, tile):
     """Take all steps, each with one gradient for every part of the rows."""
     dtype, size = features.dtype.type, features.shape[1]
     step, l2, threshold = dtype(factors[0]), dtype(factors[1]), dtype(factors[2])
-    problem = _prepare(features, targets, period, run, tile)
-    shifts = problem[3]
-    weights = _weights(start, shifts, features)
-    gradients = _zeros(parts * weights.size, features).reshape((parts, *weights.shape))
+    margin, wanted = _prepare(features, targets, period, tile)
+    weights = _weights(start, features)
+    gradients = _zeros(parts * weights.size, features).reshape(parts, -1)
     for _ in range(iterations):
         for part in prange(parts):
-            _gradient(problem, weights, gradients[part], np.int64(part), parts, tile)
-        _step(weights, gradients, shifts, size, step, l2, threshold)
-    _collect(weights, shifts, out)
+            _gradient(
+                *(features, margin, wanted, weights, gradients[part]),
+                *(np.int64(part), parts, period, tile),
+            )
+        _step(weights, gradients, size, step, l2, threshold)
+    _collect(weights, out)
