@@ -216,9 +216,10 @@ def numba_toeplitz(signal, taps, *, mode, out=None):
         signal, taps = taps, signal
     few = _few(taps.size, taps.itemsize)
     products = out.size * (taps.size + _STORING)
-    # A part for each thread: three parts would take two threads as long as four.
-    parts = min(products // _SMALLEST_PART, numba.get_num_threads())
-    if parts > 1:
+    # A part for each thread: three parts would take two threads as long as four. Small series do
+    # not even ask for their number.
+    parts = products // _SMALLEST_PART
+    if parts > 1 and (parts := min(parts, numba.get_num_threads())) > 1:
         convolve = _few_taps_shared if few else _many_taps_shared
         done = convolve(signal, taps, start, parts, out)
     else:
