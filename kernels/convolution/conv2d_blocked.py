@@ -255,15 +255,15 @@ def _reached(count, step, shifts, size):
 
 @lru_cache(PLANS)
 def _shares(rows, vectors, blocks, parts):
-    """Parts of rows, and of blocks of filters: the largest part is as small as can be."""
+    """Parts of rows, and of blocks of filters: the largest is as small as can be, none is empty."""
 
     def largest(shares):
         down, beside = shares
         ends = [blocks * part // beside * vectors // blocks for part in range(beside + 1)]
         return -(-rows // down) * max(np.diff(ends))
 
-    pairs = [(down, parts // down) for down in range(1, parts + 1) if parts % down == 0]
-    return min(reversed(pairs), key=largest)
+    downs = range(min(parts, rows), 0, -1)
+    return min([(down, min(parts // down, blocks)) for down in downs], key=largest)
 
 
 def _correlate(pixels, size, channels, weights, axes, steps, result):
@@ -297,11 +297,11 @@ def _correlate(pixels, size, channels, weights, axes, steps, result):
     pitches, target = (image, row * step, pixel * step), (rows.first, columns.first, apart)
     task = pixels.flat, reached, pitches, shifts, (pixels.groups, channels), weights
     sides = rows.count, columns.count
-    if parts == 1:
+    shares = _shares(batch * rows.count, vectors, blocks, parts)
+    if shares == (1, 1):
         own = 0, batch * rows.count
         _set_part(*task, sides, target, (0, blocks, blocks), own, result)
     else:
-        shares = _shares(batch * rows.count, vectors, blocks, parts)
         _set_parts(*task, sides, target, blocks, shares, result)
 
 

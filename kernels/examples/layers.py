@@ -68,6 +68,7 @@ LARGE_CASES = _layers(
         ("many channels", (19, 13, 11, 35, 3, 3), {"batch": 2}),
         ("513 channels", (513, 4, 5, 3, 3, 3), {}),
         ("a large image", (3, 41, 75, 5, 5, 5), {"stride": 2}),
+        ("one row of many pixels", (64, 1, 70, 33, 3, 3), {}),
         ("wide rows", (2, 5, 301, 3, 3, 7), {"padding": "valid", "dilation": 2}),
         ("1 x 1 filters", (67, 9, 7, 33, 1, 1), {}),
     ]
