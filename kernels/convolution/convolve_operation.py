@@ -1,6 +1,7 @@
 """What `convolve` computes, what it accepts, and what it costs."""
 
 import math
+import operator
 from functools import reduce
 
 import numpy as np
@@ -50,9 +51,9 @@ class Convolve(Operation):
         rank("taps", taps, signal.ndim)
         choice("mode", mode, MODES)
         if mode == "valid":
-            longer = [n >= k for n, k in zip(signal.shape, taps.shape)]
-            if not all(longer):
-                if any(n > k for n, k in zip(signal.shape, taps.shape)):
+            shapes = signal.shape, taps.shape
+            if any(map(operator.lt, *shapes)):
+                if any(map(operator.gt, *shapes)):
                     reject(
                         "taps",
                         f"shape {taps.shape}",
