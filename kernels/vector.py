@@ -1112,20 +1112,6 @@ def _products(context, builder, both, factors, arguments, first, sign):
 
 
 @intrinsic
-def unzip(typing, low, high):
-    """``unzip(low, high)``: of two vectors in a row, a vector of the even lanes, one of the odd."""
-    tile = types.UniTuple(low, 2)
-
-    def emit(context, builder, signature, arguments):
-        def one(first):
-            return _pick(builder, *arguments, range(first, 2 * low.lanes, 2))
-
-        return _collect(context, builder, tile, one)
-
-    return tile(low, high), emit
-
-
-@intrinsic
 def transpose(typing, tile):
     """``transpose(tile)``: lane j of vector i to lane i of vector j, for as many as lanes."""
 

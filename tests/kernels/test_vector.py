@@ -274,18 +274,6 @@ def test_a_square_is_turned_round(dtype):
 
 
 @njit
-def _unzip(array, result):
-    pair = vector.unzip(vector.load(array, 0, 8), vector.load(array, 8, 8))
-    vector.store_tile(result, 0, 8, pair)
-
-
-def test_even_and_odd_lanes_are_told_apart():
-    array, result = numbers(16), np.empty(16, np.float32)
-    _unzip(array, result)
-    assert np.array_equal(result, np.append(array[::2], array[1::2]))
-
-
-@njit
 def _add_panel(left, right, depth, apart, result):
     lanes = vector.width(left)
     pitch, tile = 50 * lanes, vector.load_tile(result, 0, lanes, lanes, 4)
