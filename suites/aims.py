@@ -1,7 +1,7 @@
 """What our kernels are meant to reach, over which sizes; a suite draws the sizes at random."""
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,14 +18,19 @@ class Aim:
     Attributes
     ----------
     name, operation : str
-    draw : callable
-        Sizes of a case from a `numpy.random.Generator`; `log_uniform` helps.
+    draw : callable or sequence of dict
+        Sizes of a case from a `numpy.random.Generator`; `log_uniform` helps. Of a sequence none is
+        drawn twice, and aims over the same one draw the same.
     ours, rivals : tuple of str
         Names of kernels; the fastest of either side counts. Those that are not there are left out.
     ratio : float, optional
         The rival's time is at least so many times ours.
     roof : float, optional
         Ours reaches at least so much of the roof that binds it.
+    nowhere_below : float, optional
+        What holds of every single case; `results.aims.NOWHERE_BELOW` of the aim by default.
+    often : int
+        How many times as many cases are drawn as of other aims.
     dtype : str
     call : str
         How kernels are called, one of `schema.CALLS`.
@@ -33,13 +38,27 @@ class Aim:
 
     name: str
     operation: str
-    draw: Callable
+    draw: Callable | Sequence
     ours: tuple
     rivals: tuple
     ratio: float | None = None
     roof: float | None = None
+    nowhere_below: float | None = None
+    often: int = 1
     dtype: str = "float32"
     call: str = "plain"
+
+    def cases(self, seed, count):
+        """Draw so many cases, or `often` as many."""
+        count *= self.often
+        listed = not callable(self.draw)
+        stream = repr(self.draw) if listed else self.name
+        random = np.random.default_rng([seed, zlib.crc32(stream.encode())])
+        if listed:
+            sizes = [self.draw[i] for i in random.permutation(len(self.draw))[:count]]
+        else:
+            sizes = [self.draw(random) for _ in range(count)]
+        return [kernels.Case.of(self.operation, self.dtype, **one) for one in sizes]
 
     def facts(self, cases):
         """What `convgrad.results.aims` has to know, of the cases that were drawn."""
@@ -50,6 +69,7 @@ class Aim:
             "cases": [case.label for case in cases],
             "ours": self.ours,
             "rivals": self.rivals,
+            "nowhere_below": self.nowhere_below,
         }
         return [
             {**shared, "measure": measure, "must_be": must_be}
@@ -83,9 +103,7 @@ class AimSuite:
     def drawn(self, preset, seed):
         """Pairs of aim and cases; an aim's do not depend on which others there are."""
         for aim in self.aims:
-            random = np.random.default_rng([seed, zlib.crc32(aim.name.encode())])
-            sizes = [aim.draw(random) for _ in range(self.counts[preset])]
-            yield aim, [kernels.Case.of(aim.operation, aim.dtype, **one) for one in sizes]
+            yield aim, aim.cases(seed, self.counts[preset])
 
     def facts(self, preset, seed):
         """What the run folder has to know about the aims."""

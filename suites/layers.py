@@ -29,8 +29,9 @@ def square(side, filter_size, **sizes):
 
 
 def _published(channels, filters, side, filter_size, stride=1, groups=1):
-    sizes = {"channels": channels, "filters": filters, "stride": stride, "groups": groups}
-    return square(side, filter_size, **sizes)
+    return square(
+        side, filter_size, channels=channels, filters=filters, stride=stride, groups=groups
+    )
 
 
 RESNET_50 = [
@@ -69,6 +70,20 @@ MOBILENET = [
     ),
 ]
 """Howard et al., 2017."""
+DEEPBENCH = [
+    {**_published(channels, filters, None, size, stride), "height": height, "width": width}
+    for channels, filters, height, width, size, stride in (
+        *((1, 16, 48, 480, 3, 1), (16, 32, 24, 240, 3, 1), (32, 64, 12, 120, 3, 1)),
+        *((64, 128, 6, 60, 3, 1), (1, 64, 161, 700, 5, 2), (64, 64, 80, 350, 3, 1)),
+        *((64, 128, 80, 350, 5, 2), (128, 128, 40, 175, 3, 1), (128, 256, 40, 175, 5, 2)),
+        *((256, 256, 20, 84, 3, 1), (256, 512, 20, 84, 5, 2), (512, 512, 10, 42, 3, 1)),
+        *((3, 64, 108, 108, 3, 2), (64, 64, 54, 54, 3, 1), (128, 128, 27, 27, 3, 1)),
+        *((128, 256, 14, 14, 3, 1), (256, 512, 7, 7, 3, 1), (192, 32, 28, 28, 5, 1)),
+        *((192, 64, 28, 28, 1, 1), (512, 48, 14, 14, 5, 1), (512, 192, 14, 14, 1, 1)),
+        *((832, 256, 7, 7, 1, 1), (832, 128, 7, 7, 5, 1)),
+    )
+]
+"""Narang and Diamos, 2017: layers of speech, faces and GoogLeNet, without those named above."""
 
 FILTER_SIZES = [square(28, size, channels=32, filters=32, batch=4) for size in (1, 3, 5, 7)]
 CHANNELS = [square(28, 3, channels=count, filters=count, batch=4) for count in (4, 16, 64)]

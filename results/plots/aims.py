@@ -2,7 +2,7 @@
 
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from convgrad.results.aims import NOWHERE_BELOW, ROOF
+from convgrad.results.aims import ROOF
 from convgrad.results.plots import style
 from convgrad.results.plots.figure import BARE, Grid, Picture
 from convgrad.results.plots.labels import width_inches
@@ -34,8 +34,9 @@ def draw(held, name, title, caption, folder):
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x", color=style.GRID, linewidth=0.6)
     axes.axvline(1, color=style.INK, linewidth=1)
-    axes.axvline(NOWHERE_BELOW, color=style.MUTED, linewidth=0.8, linestyle=":")
     for place, (row, text) in enumerate(zip(held.itertuples(), texts)):
+        floor = row.nowhere_below / row.must_be
+        axes.vlines(floor, place - 0.5, place + 0.5, style.MUTED, linewidth=0.8, linestyle=":")
         axes.text(
             1.03,
             place,

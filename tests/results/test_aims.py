@@ -74,6 +74,13 @@ def test_an_aim_holds_in_the_mean_and_nowhere_far_below(must_be, holds):
     assert held(must_be).holds.tolist() == [holds]
 
 
+@pytest.mark.parametrize(("floor", "holds"), [(0.9, True), (1.2, False), (None, False)])
+def test_an_aim_may_say_itself_what_holds_everywhere(floor, holds):
+    (row,) = held(1.5, nowhere_below=floor).itertuples()
+    assert row.holds is holds
+    assert row.nowhere_below == (floor or pytest.approx(0.85 * 1.5))
+
+
 def test_a_share_of_the_roof_is_that_of_the_best_of_ours():
     (row,) = held(0.5, ROOF).itertuples()
     assert row.found == pytest.approx(np.sqrt(1 * 0.5))

@@ -63,6 +63,17 @@ def test_aims_that_draw_the_same_case_share_a_block_with_the_kernels_of_both():
     assert block.turn == (0, "convolve")
 
 
+def test_listed_sizes_are_drawn_once_and_alike_by_all_aims_over_the_list():
+    listed = [{"signal": (100 + i,), "taps": (3,)} for i in range(10)]
+    some, more = (
+        Aim(name, "convolve", listed, (name,), ("numpy",), often=often)
+        for name, often in (("numba_parallel", 2), ("numba_toeplitz", 9))
+    )
+    assert len(set(some.cases(1, 2))) == 4
+    assert more.cases(1, 2)[:4] == some.cases(1, 2) != some.cases(2, 2)
+    assert len(set(more.cases(1, 2))) == 10
+
+
 def test_an_aim_of_whose_kernels_none_takes_part_has_no_block():
     assert blocks(kernel_filter=lambda kernel: False) == []
 
