@@ -16,7 +16,7 @@ from convgrad.kernels.convolution.conv2d_numba_planes import (
 from convgrad.kernels.registry import kernel
 
 _FILTERS = 8 if vector.register_bytes() == 64 else 4
-_ALL = (0,) * _FILTERS
+_ALL, _HALF = (0,) * _FILTERS, (0,) * (_FILTERS // 2)
 _TAPS = 3
 """Filters and taps whose sums stay in registers, with the pixels and gradients that they meet."""
 _RUN_BYTES = 2048
@@ -116,7 +116,11 @@ def _add_items(flat, slopes, offsets, counts, pitches, run, items, partial):
             if joint == _FILTERS:
                 _add_taps(*shared, own, pitch, length, scratch, sums, _ALL, _ALL + _ALL + _ALL)
             else:
-                for i in range(joint):
+                half = len(_HALF) if joint >= len(_HALF) else 0
+                if half:
+                    tile = _HALF + _HALF + _HALF
+                    _add_taps(*shared, own, pitch, length, scratch, sums, _HALF, tile)
+                for i in range(half, joint):
                     one = own[i * pitch :]
                     _add_taps(*shared, one, pitch, length, scratch, sums[i:], (0,), (0, 0, 0))
         for i in range(joint):
@@ -134,7 +138,9 @@ def _gradient(flat, slopes, offsets, counts, pitches, run, items, parts, partial
 
 
 def _layouts(image_size, filter_size, sides, stride, padding, dilation):
-    """Lay out images, and output gradients in rows as far apart, filled up to whole vectors.
+    """Lay out images, and output gradients in rows as far apart.
+
+    They are filled up to whole vectors, unless they can be taken as they lie.
 
     Returns
     -------
@@ -143,7 +149,7 @@ def _layouts(image_size, filter_size, sides, stride, padding, dilation):
     """
     *axes, images = forward_layout(image_size, filter_size, sides, stride, padding, dilation)
     outputs = (sides[0] - 1) * images.pitch + sides[1]
-    length = -(-outputs // _VECTOR) * _VECTOR
+    length = outputs if images.pitch == sides[1] else -(-outputs // _VECTOR) * _VECTOR
     return *axes, images, Layout((0, 0), ((0,), (0,)), 1, images.pitch, length)
 
 
