@@ -24,7 +24,7 @@ from convgrad.kernels.registry import kernel
 from convgrad.kernels.validation import plain
 
 _FILTERS = 8 if vector.register_bytes() == 64 else 4
-_ALL = (0,) * _FILTERS
+_ALL, _HALF = (0,) * _FILTERS, (0,) * (_FILTERS // 2)
 _VECTORS = 3
 """Filters, and vectors of outputs, of a tile; with pixels and a weight it fills the registers."""
 _RUN_BYTES = 2048
@@ -147,9 +147,11 @@ def _sum_items(flat, offsets, weights, places, counts, pitches, target, items, r
         useful = min(run, outputs - start)
         length = min(max(useful, lanes), len(pixels) - furthest)
         first = block * _FILTERS
-        if count - first > _FILTERS // 2:
-            # A whole tile is less than so many single ones; it overlaps the one before.
+        # A pass over the pixels takes about as long for several filters as for one: tiles overlap.
+        if count - first > len(_HALF):
             first = max(min(first, count - _FILTERS), 0)
+        elif count - first > 1:
+            first = max(min(first, count - len(_HALF)), 0)
         joint = min(_FILTERS, count - first)
         own = weights[group * (len(weights) // groups) + first * filter_pitch :]
         place = (image * result.shape[1] + group * count + first) * plane
@@ -164,10 +166,17 @@ def _sum_items(flat, offsets, weights, places, counts, pitches, target, items, r
             apart = filter_pitch, beyond
             _set_sums(pixels, offsets, own, zero, places, apart, out, length, _ALL)
         else:
-            apart = filter_pitch, beyond
-            for i in range(joint):
-                one, row = np.int64(i * filter_pitch), out[i * beyond :]
-                _set_sums(pixels, offsets, own, one, places, apart, row, length, (0,))
+            apart, i = (filter_pitch, beyond), 0
+            while i < joint:
+                if joint - i > 1 and joint >= len(_HALF):
+                    i = min(i, joint - len(_HALF))
+                    one, row = np.int64(i * filter_pitch), out[i * beyond :]
+                    _set_sums(pixels, offsets, own, one, places, apart, row, length, _HALF)
+                    i += len(_HALF)
+                else:
+                    one, row = np.int64(i * filter_pitch), out[i * beyond :]
+                    _set_sums(pixels, offsets, own, one, places, apart, row, length, (0,))
+                    i += 1
         if not at_once:
             for i in range(joint):
                 to = place + i * plane
@@ -243,7 +252,7 @@ def numba_parallel(images, filters, *, stride, padding, dilation, groups, out=No
     between rows, and up to two vectors a run. Sums run in a fixed order. Work is split over images,
     filters and runs of rows, so that one image keeps all threads busy; the same pixels meet all
     filters before the next, and stay in L2. For layers of some channels, and 1 x 1 above all, where
-    nothing is copied; up to 4 filters beyond a multiple of 8 in a group go singly.
+    nothing is copied; filters beyond a multiple of 8 in a group go in tiles of 4, or singly.
     """
     (count, per_group), filter_size = filters.shape[:2], filters.shape[2:]
     size = images.shape[2:]
