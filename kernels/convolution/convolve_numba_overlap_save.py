@@ -224,11 +224,6 @@ def _set_pairs(signal, spectrum, levels, factors, start, taps, plan, begin, end,
             _place(work, part, result, corner, taps, plan, plan.first + block * plan.side)
 
 
-@njit(cache=True)
-def _set_all(signal, spectrum, levels, factors, start, taps, plan, pairs, result):
-    _set_pairs(signal, spectrum, levels, factors, start, taps, plan, 0, pairs, result)
-
-
 @njit(cache=True, parallel=True)
 def _set_shared(signal, spectrum, levels, factors, start, taps, plan, pairs, parts, result):
     for part in prange(parts):
@@ -258,12 +253,12 @@ def _convolve(signal, taps, mode, spectrum_of, out):
     parts = _parts(plan)
     arguments = (
         *(signal, spectrum_of(taps, plan), *_tables(plan.samples, signal.dtype)),
-        *(start, taps.shape, plan, _pairs(plan)),
+        *(start, taps.shape, plan),
     )
     if parts > 1:
-        _set_shared(*arguments, parts, result)
+        _set_shared(*arguments, _pairs(plan), parts, result)
     else:
-        _set_all(*arguments, result)
+        _set_pairs(*arguments, 0, _pairs(plan), result)
     return out
 
 

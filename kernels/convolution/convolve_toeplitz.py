@@ -175,7 +175,7 @@ def _few_taps_shared(signal, taps, start, parts, result):
 def _many_taps_shared(signal, taps, start, parts, result):
     done = np.empty(parts, np.bool_)
     for part in prange(parts):
-        done[part] = _many_taps(signal, taps, start, part, parts, result)
+        done[part] = _many_taps(signal, taps, start, np.int64(part), parts, result)
     return done[0]
 
 

@@ -210,31 +210,71 @@ def _finish_rows(lags, plan, group, products):
 
 
 @njit(cache=True)
+def _vectors(stage, signal, run, spectra, lags):
+    """How many vectors a stage sets: of rows, of frequencies, of rows of lags."""
+    if stage == 0:
+        lines = (signal.size + run - 1) // run
+    elif stage == 1:
+        lines = spectra.shape[0] // 2 + 1
+    else:
+        lines = lags.shape[0]
+    return (lines + width(signal) - 1) // width(signal)
+
+
+@njit(cache=True)
+def _set_vector(
+    stage, group, signal, targets, run, scale, rows_plan, columns_plan, spectra, lags, products
+):
+    """Set a vector of what a stage sets: rows to frequencies, along columns to lags, and back."""
+    if stage == 0:
+        _transform_rows(signal, targets, run, scale, columns_plan, group, spectra)
+    elif stage == 1:
+        rows = (signal.size + run - 1) // run
+        _cross_columns(spectra, rows, rows_plan, columns_plan[2], group, lags)
+    else:
+        _finish_rows(lags, columns_plan, group, products)
+
+
+@njit(cache=True)
 def _correlate(signal, targets, run, scale, rows_plan, columns_plan, spectra, lags, products):
     """Set ``products``: of the signal with itself, and of the targets with the signal, by lag."""
-    lanes = width(signal)
-    rows, frequencies = (signal.size + run - 1) // run, spectra.shape[0] // 2 + 1
-    for group in range((rows + lanes - 1) // lanes):
-        _transform_rows(signal, targets, run, scale, columns_plan, group, spectra)
-    for group in range((frequencies + lanes - 1) // lanes):
-        _cross_columns(spectra, rows, rows_plan, columns_plan[2], group, lags)
-    for group in range((lags.shape[0] + lanes - 1) // lanes):
-        _finish_rows(lags, columns_plan, group, products)
+    for stage in range(3):
+        for group in range(_vectors(stage, signal, run, spectra, lags)):
+            _set_vector(
+                stage,
+                group,
+                signal,
+                targets,
+                run,
+                scale,
+                rows_plan,
+                columns_plan,
+                spectra,
+                lags,
+                products,
+            )
 
 
 @njit(cache=True, parallel=True)
 def _correlate_shared(
     signal, targets, run, scale, rows_plan, columns_plan, spectra, lags, products
 ):
-    """`_correlate`, shared by threads."""
-    lanes = width(signal)
-    rows, frequencies = (signal.size + run - 1) // run, spectra.shape[0] // 2 + 1
-    for group in prange((rows + lanes - 1) // lanes):
-        _transform_rows(signal, targets, run, scale, columns_plan, np.int64(group), spectra)
-    for group in prange((frequencies + lanes - 1) // lanes):
-        _cross_columns(spectra, rows, rows_plan, columns_plan[2], np.int64(group), lags)
-    for group in prange((lags.shape[0] + lanes - 1) // lanes):
-        _finish_rows(lags, columns_plan, np.int64(group), products)
+    """`_correlate`, shared by threads; one parallel loop, since each compiles all it calls anew."""
+    for stage in range(3):
+        for group in prange(_vectors(stage, signal, run, spectra, lags)):
+            _set_vector(
+                stage,
+                np.int64(group),
+                signal,
+                targets,
+                run,
+                scale,
+                rows_plan,
+                columns_plan,
+                spectra,
+                lags,
+                products,
+            )
 
 
 @cache
