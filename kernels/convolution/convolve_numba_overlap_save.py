@@ -20,8 +20,10 @@ from convgrad.kernels.registry import kernel
 from convgrad.kernels.validation import plain
 from convgrad.kernels.vector import lanes_of, load, store, width
 
-_SMALLEST_SHARED = 1 << 15
-"""Samples of all blocks, about 20 us of work, from which a second thread is worth waking."""
+_SMALLEST_SHARED = 1 << 14
+"""Samples of all blocks, some 30 us of work, from which a second thread is worth waking."""
+_SPECTRUM = 0.5
+"""Transforming the taps, by one thread, to there and back of a pair of blocks."""
 _STARTING, _ROW = 4, 200
 """What a sample costs besides its share of each of the log n steps of a transform, in such steps;
 and what a row costs besides."""
@@ -114,7 +116,7 @@ def _plan(result, taps, dtype, threads):
                     *(samples, side, blocks, rows, columns, down, across),
                     *(margin, height, pitch, first),
                 )
-                choices.append((busy * samples * steps, plan))
+                choices.append(((busy + _SPECTRUM) * samples * steps, plan))
                 if blocks == 1:
                     break
                 samples *= 2
