@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import fft
+from convgrad.kernels.address import address_of, call
 from convgrad.kernels.convolution.convolve_loops import as_volumes
 from convgrad.kernels.convolution.geometry import layout
 from convgrad.kernels.registry import kernel
@@ -227,10 +228,13 @@ def _set_pairs(signal, spectrum, levels, factors, start, taps, plan, begin, end,
 
 
 @njit(cache=True, parallel=True)
-def _set_shared(signal, spectrum, levels, factors, start, taps, plan, pairs, parts, result):
+def _set_shared(
+    set_pairs, signal, spectrum, levels, factors, start, taps, plan, pairs, parts, result
+):
     for part in prange(parts):
         begin, end = np.int64(part * pairs // parts), np.int64((part + 1) * pairs // parts)
-        _set_pairs(signal, spectrum, levels, factors, start, taps, plan, begin, end, result)
+        blocks = signal, spectrum, levels, factors, start, taps, plan, begin, end, result
+        call(set_pairs, blocks)
 
 
 def _pairs(plan):
@@ -258,7 +262,8 @@ def _convolve(signal, taps, mode, spectrum_of, out):
         *(start, taps.shape, plan),
     )
     if parts > 1:
-        _set_shared(*arguments, _pairs(plan), parts, result)
+        set_pairs = address_of(_set_pairs, *arguments, 0, _pairs(plan), result)
+        _set_shared(set_pairs, *arguments, _pairs(plan), parts, result)
     else:
         _set_pairs(*arguments, 0, _pairs(plan), result)
     return out

@@ -7,6 +7,7 @@ import numba
 import numpy as np
 from numba import njit, prange
 
+from convgrad.kernels.address import address_of, call
 from convgrad.kernels.gradient_descent.filter_gram import as_image, gram_matrix, gram_workspace
 from convgrad.kernels.gradient_descent.filter_gram_descent import descend
 from convgrad.kernels.registry import kernel
@@ -240,41 +241,17 @@ def _correlate(signal, targets, run, scale, rows_plan, columns_plan, spectra, la
     """Set ``products``: of the signal with itself, and of the targets with the signal, by lag."""
     for stage in range(3):
         for group in range(_vectors(stage, signal, run, spectra, lags)):
-            _set_vector(
-                stage,
-                group,
-                signal,
-                targets,
-                run,
-                scale,
-                rows_plan,
-                columns_plan,
-                spectra,
-                lags,
-                products,
-            )
+            own, plans = (signal, targets, run, scale), (rows_plan, columns_plan)
+            _set_vector(stage, group, *own, *plans, spectra, lags, products)
 
 
 @njit(cache=True, parallel=True)
-def _correlate_shared(
-    signal, targets, run, scale, rows_plan, columns_plan, spectra, lags, products
-):
-    """`_correlate`, shared by threads; one parallel loop, since each compiles all it calls anew."""
+def _correlate_shared(set_vector, signal, targets, run, scale, rows, columns, spectra, lags, to):
+    """`_correlate`, shared by threads."""
     for stage in range(3):
         for group in prange(_vectors(stage, signal, run, spectra, lags)):
-            _set_vector(
-                stage,
-                np.int64(group),
-                signal,
-                targets,
-                run,
-                scale,
-                rows_plan,
-                columns_plan,
-                spectra,
-                lags,
-                products,
-            )
+            own = np.int64(group), signal, targets, run, scale, rows, columns, spectra, lags, to
+            call(set_vector, (stage, *own))
 
 
 @cache
@@ -344,8 +321,11 @@ def _lagged_products(signal, targets, taps):
     products = np.empty((2, height, 2 * reach + 1), dtype)
     series, signal, targets = signal.shape[0] == 1, signal.ravel(), targets.ravel()
     scale = _scale(signal, targets)
-    correlate = _correlate_shared if prod(points) >= _SMALLEST_SHARED else _correlate
-    correlate(signal, targets, run, scale, rows, columns, spectra, lags, products)
+    arguments = signal, targets, run, scale, rows, columns, spectra, lags, products
+    if prod(points) >= _SMALLEST_SHARED:
+        _correlate_shared(address_of(_set_vector, 0, 0, *arguments), *arguments)
+    else:
+        _correlate(*arguments)
     products[0] /= prod(points)
     products[1] /= prod(points) * (scale or 1)
     if series:
