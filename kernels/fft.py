@@ -157,9 +157,10 @@ def _filter_matrices(work, at, size, factors, place, spectrum, seen):
 @njit(cache=True)
 def transform(work, levels, factors):
     """Transform the pairs of ``work``; frequencies come in an order of their own."""
-    for level in levels[:-1]:
-        _cut_all(work, 0, work.size, level, factors)
-    _matrices(work, 0, work.size // 2, factors, levels[-1, 2])
+    start, last = np.int64(0), len(levels) - 1
+    for i in range(last):
+        _cut_all(work, start, work.size, levels[i], factors)
+    _matrices(work, start, work.size // 2, factors, levels[last, 2])
 
 
 @njit(cache=True)
@@ -168,19 +169,19 @@ def convolve(work, levels, factors, spectrum):
 
     That takes the division by the number of pairs along.
     """
-    outer = 0
+    start, outer, last = np.int64(0), 0, len(levels) - 1
     while levels[outer, 0] > _CACHED:
-        _cut_all(work, 0, work.size, levels[outer], factors)
+        _cut_all(work, start, work.size, levels[outer], factors)
         outer += 1
-    whole, inner = 2 * levels[outer, 0], levels[outer:-1]
+    whole = 2 * levels[outer, 0]
     for first in range(0, work.size, whole):
-        for level in inner:
-            _cut_all(work, first, first + whole, level, factors)
-        _filter_matrices(work, first, whole // 2, factors, levels[-1, 2], spectrum, first)
-        for level in inner[::-1]:
-            _join_all(work, first, first + whole, level, factors)
-    for level in levels[:outer][::-1]:
-        _join_all(work, 0, work.size, level, factors)
+        for i in range(outer, last):
+            _cut_all(work, first, first + whole, levels[i], factors)
+        _filter_matrices(work, first, whole // 2, factors, levels[last, 2], spectrum, first)
+        for i in range(last - 1, outer - 1, -1):
+            _join_all(work, first, first + whole, levels[i], factors)
+    for i in range(outer - 1, -1, -1):
+        _join_all(work, start, work.size, levels[i], factors)
 
 
 @njit(cache=True)

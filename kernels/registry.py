@@ -176,7 +176,7 @@ class Kernel:
 
     def _own(self, options):
         """Take the kernel's own arguments out of those of a call."""
-        if not self.switches:
+        if not (self.switches and options):
             return {}
         own = {name: options.pop(name) for name in self.switches if name in options}
         for name, value in own.items():

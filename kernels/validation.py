@@ -72,7 +72,9 @@ def rank(argument, array, *allowed):
 
 def integer(argument, value, at_least):
     """Return ``value`` as an int, or reject it."""
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
+    whole = type(value) is int or (
+        isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
+    )
     if not whole or value < at_least:
         reject(argument, repr(value), f"an integer of at least {at_least}")
     return int(value)
@@ -80,7 +82,9 @@ def integer(argument, value, at_least):
 
 def number(argument, value, *, positive=False):
     """Return ``value`` as a finite float, non-negative or ``positive``, or reject it."""
-    real = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+    real = type(value) is float or (
+        isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+    )
     if not real or not math.isfinite(value) or value < 0 or (positive and value == 0):
         reject(
             argument, repr(value), f"a finite {'positive' if positive else 'non-negative'} number"

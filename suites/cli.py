@@ -196,19 +196,23 @@ def tune(
     check: Annotated[
         bool, typer.Option("--check", help="Measure how good the choices are instead.")
     ] = False,
-    seconds: Annotated[float, typer.Option(help="Time to measure in.")] = 150,
+    seconds: Annotated[
+        float, typer.Option(help="Time to measure in; compiling comes on top.")
+    ] = 150,
     cases: Annotated[int, typer.Option(help="Random cases of --check.")] = 200,
     out: Annotated[Path | None, typer.Option(help="Write the table there.")] = None,
     seed: Annotated[int, typer.Option(help="What sizes are drawn from.")] = 1,
 ):
     """Measure this machine, for the kernel "auto" to choose by.
 
-    The table is kept in the user's cache folder, where "auto" finds it.
+    The table is kept in the user's cache folder, where "auto" finds it. It grows while this goes
+    on: whoever stops it keeps what was measured.
     """
     import numpy as np
 
     from convgrad.kernels import auto
     from convgrad.suites import tune as tuning
+    from convgrad.suites import tune_table
     from convgrad.suites.tune_display import print_regret
     from convgrad.suites.tune_sizes import SPACES, USUAL
 
@@ -219,9 +223,16 @@ def tune(
     random = np.random.default_rng([seed, check])
     with console.status("") as status:
         if not check:
-            path = out or auto.own_path()
-            content = tuning.tune(names, seconds, status.update, random)
-            tuning.write(tuning.with_others(content, path), path)
+            path, done = out or auto.own_path(), 0
+            try:
+                for content in tuning.tune(names, seconds, status.update, random):
+                    tune_table.write(tune_table.with_older(content, path), path)
+                    done += 1
+            except KeyboardInterrupt:
+                if not done:
+                    _fail("stopped before anything was measured; no table was written", code=130)
+                of = len(tuning.turns(names))
+                _fail(f"stopped; {path} has what was measured, {done} of {of} parts", code=130)
             typer.echo(f"wrote {path}")
             return
         for name in names:

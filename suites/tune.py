@@ -6,7 +6,6 @@ after its first calls, and is not even called where earlier sizes foretell it: t
 among which there is a choice.
 """
 
-import json
 import math
 import os
 import tempfile
@@ -22,6 +21,7 @@ from convgrad.kernels.timetable import LEFT_OUT, PREPARED, Timetable, place
 from convgrad.suites.machine import environment, facts
 from convgrad.suites.measure.forecast import Forecast
 from convgrad.suites.tune_sizes import DTYPES, SPACES
+from convgrad.suites.tune_table import short
 from convgrad.suites.workers import masters
 from convgrad.suites.workers.crew import Crew, side_by_side
 from convgrad.suites.workers.process import Lost
@@ -87,7 +87,7 @@ class Stratum:
     def group(self):
         """What a table keeps."""
         names = sorted({name for row in self.seconds for name in row if _hopeful(name, self)})
-        seconds = {name: [_short(row.get(name)) for row in self.seconds] for name in names}
+        seconds = {name: [short(row.get(name)) for row in self.seconds] for name in names}
         return {"kind": self.kind, "points": list(self.points), "seconds": seconds}
 
 
@@ -129,10 +129,6 @@ def _hopeful(name, stratum):
     return any(row[name] < _HOPELESS * min(row.values()) for row in stratum.seconds if name in row)
 
 
-def _short(seconds):
-    return None if seconds is None else float(f"{seconds:.4g}")
-
-
 def turns(operations):
     """All turns of some operations, those that share workers side by side."""
     strata = [Stratum(name, kind) for name in operations for kind in SPACES[name][1]]
@@ -151,11 +147,11 @@ class Stopwatch:
     Attributes
     ----------
     waited : float
-        Seconds that kernels have compiled for, so far.
+        Seconds that processes have started and kernels have compiled for, so far.
     """
 
     def __init__(self, random):
-        self.random = random
+        self.random, self.begin = random, time.monotonic()
         self.crew = Crew(lambda n: environment.fair_environment(os.environ, n)[0])
         self.waited = 0.0
         self.folder = tempfile.TemporaryDirectory(prefix="convgrad-")
@@ -167,6 +163,11 @@ class Stopwatch:
     def __exit__(self, *exception):
         self.crew.close()
         self.folder.cleanup()
+
+    @property
+    def measured(self):
+        """Seconds for everything else, so far."""
+        return time.monotonic() - self.begin - self.waited
 
     def start(self, turn):
         """Have a worker for each candidate, and have all of them compile; returns candidates."""
@@ -257,19 +258,44 @@ class Stopwatch:
 
 
 def tune(operations, seconds, progress, random):
-    """Measure in so many seconds; what compiling takes comes on top. Returns a table's content."""
-    own, begin = turns(operations), time.monotonic()
+    """Measure for so many seconds; what starting and compiling take comes on top.
+
+    Parameters
+    ----------
+    operations : sequence of str
+    seconds : float
+    progress : callable
+        Takes a line about what goes on, and for how long it has.
+    random : numpy.random.Generator
+
+    Yields
+    ------
+    dict
+        Content of a table, after each of the `turns`.
+    """
+    own, told = turns(operations), facts.describe()
+    about = {
+        "machine": {name: told[name] for name in ("cpu", "usable_cores") if name in told},
+        "made": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "libraries": facts.libraries(),
+    }
     shares = sum(turn.share for turn in own)
     with Stopwatch(random) as stopwatch:
+
+        def tell(what):
+            spent = f"measured for {stopwatch.measured:.0f} of {seconds:.0f} s"
+            progress(f"{turn.title}: {what}; {spent}, compiled for {stopwatch.waited:.0f} s")
+
         due = 0.0
         for turn in own:
             stratum, done = turn.stratum, 0
+            tell("compiling")
             candidates = stopwatch.start(turn)
             due += seconds * turn.share / shares
-            while not done or time.monotonic() - begin - stopwatch.waited < due:
+            while not done or stopwatch.measured < due:
                 batch = [stratum.draw(random, turn.dtype) for _ in range(_BATCH)]
                 for case in sorted(batch, key=lambda case: case.flops):
-                    progress(f"{turn.title}: {done} sizes")
+                    tell(f"{done} sizes")
                     foretold = stratum.foretell(case, turn.threads)
                     if random.random() < _SURPRISE:
                         foretold = {}
@@ -280,19 +306,18 @@ def tune(operations, seconds, progress, random):
                         medians = {name: float(np.median(times)) for name, times in found.items()}
                         stratum.learn(case, turn.threads, medians, foretold)
                     done += 1
-                    if time.monotonic() - begin - stopwatch.waited > due:
+                    if stopwatch.measured > due:
                         break
+            yield about | {"timings": _timings(own)}
+
+
+def _timings(own):
+    """What the strata of some turns know, by operation."""
     timings = {}
     for stratum in {id(turn.stratum): turn.stratum for turn in own}.values():
         if stratum.points:
             timings.setdefault(stratum.operation, []).append(stratum.group())
-    told = facts.describe()
-    return {
-        "machine": {name: told[name] for name in ("cpu", "usable_cores") if name in told},
-        "made": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "libraries": facts.libraries(),
-        "timings": timings,
-    }
+    return timings
 
 
 def check(operations, count, progress, random):
@@ -345,22 +370,3 @@ def _choice(case, turn):
         return told.choice
     finally:
         numba.set_num_threads(before)
-
-
-def with_others(content, path):
-    """Add what an older table knows of other operations, if machine and libraries are the same."""
-    older = Timetable.read(path)
-    if older is None or any(
-        older.content.get(part) != content[part] for part in ("machine", "libraries")
-    ):
-        return content
-    return content | {"timings": older.content["timings"] | content["timings"]}
-
-
-def write(content, path):
-    """Write a table where it belongs, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(content, separators=(",", ":")).replace('{"kind"', '\n{"kind"') + "\n"
-    beside = path.with_suffix(".tmp")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)

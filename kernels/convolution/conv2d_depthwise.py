@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
+from convgrad.kernels.address import address_of, call
 from convgrad.kernels.convolution.conv2d_blocked import unpack_row
 from convgrad.kernels.convolution.geometry import output_sides
 from convgrad.kernels.registry import kernel
@@ -145,10 +146,13 @@ def _set_planes(images, shape, padding, taps, weights, items, columns, apart, re
 
 
 @njit(cache=True, parallel=True)
-def _set_planes_shared(images, shape, padding, taps, weights, items, parts, columns, apart, result):
+def _set_planes_shared(
+    set_planes, images, shape, padding, taps, weights, items, parts, columns, apart, result
+):
     for part in prange(parts):
-        own = part * items[0] // parts, (part + 1) * items[0] // parts, items[1]
-        _set_planes(images, shape, padding, taps, weights, own, columns, apart, result)
+        begin, end = np.int64(part) * items[0] // parts, (np.int64(part) + 1) * items[0] // parts
+        own = begin, end, items[1]
+        call(set_planes, (images, shape, padding, taps, weights, own, columns, apart, result))
 
 
 def _serves(images, filters, **_):
@@ -205,5 +209,6 @@ def numba_depthwise(images, filters, *, stride, padding, dilation, groups, out=N
     if parts == 1:
         _set_planes(*arguments, (0, items, stripes), *codes, out)
     else:
-        _set_planes_shared(*arguments, (items, stripes), parts, *codes, out)
+        set_planes = address_of(_set_planes, *arguments, (0, items, stripes), *codes, out)
+        _set_planes_shared(set_planes, *arguments, (items, stripes), parts, *codes, out)
     return out

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
+from convgrad.kernels.address import address_of, call
 from convgrad.kernels.convolution.conv2d_numba_planes import (
     PLANS,
     Axis,
@@ -184,11 +185,11 @@ def _sum_items(flat, offsets, weights, places, counts, pitches, target, items, r
 
 
 @njit(cache=True, parallel=True)
-def _sum(flat, offsets, weights, places, counts, pitches, target, items, parts, result):
+def _sum(sum_items, flat, offsets, weights, places, counts, pitches, target, items, parts, result):
     """Do all items in parts of equal size."""
     for part in prange(parts):
-        own = (part * items // parts, (part + 1) * items // parts)
-        _sum_items(flat, offsets, weights, places, counts, pitches, target, own, result)
+        own = np.int64(part) * items // parts, (np.int64(part) + 1) * items // parts
+        call(sum_items, (flat, offsets, weights, places, counts, pitches, target, own, result))
 
 
 def _run_length(outputs, itemsize):
@@ -230,7 +231,8 @@ def _correlate(planes, layout, groups, filters, places, filter_pitch, rows, colu
     if parts == 1:
         _sum_items(*work_on, (0, items), result)
     else:
-        _sum(*work_on, items, parts, result)
+        sum_items = address_of(_sum_items, *work_on, (0, items), result)
+        _sum(sum_items, *work_on, items, parts, result)
 
 
 def _workspace(images, filters, *, stride, padding, dilation, **_):

@@ -7,16 +7,10 @@ import numba
 import numpy as np
 
 from convgrad.kernels import vector
+from convgrad.kernels.address import address_of
 from convgrad.kernels.convolution.geometry import output_sides
 from convgrad.kernels.convolution.winograd_filters import TAPS, VECTORS, transformed, weights_shape
-from convgrad.kernels.convolution.winograd_tiles import (
-    SPARE,
-    Grid,
-    share_2,
-    share_4,
-    shared_2,
-    shared_4,
-)
+from convgrad.kernels.convolution.winograd_tiles import SPARE, Grid, share_2, share_4, shared
 from convgrad.kernels.registry import kernel
 from convgrad.kernels.validation import plain
 
@@ -32,7 +26,7 @@ in products with a tile."""
 _FRESH_TILES = 64
 """Tiles of a part that leave its filters to be transformed block by block, which are never
 written beyond L2 then: samples are read from L3 instead, by each block."""
-_COMPILED = {2: (share_2, shared_2), 4: (share_4, shared_4)}
+_COMPILED = {2: share_2, 4: share_4}
 
 
 def _along(made, outputs):
@@ -98,11 +92,12 @@ def _convolve(made, images, count, padding, out, filters=None, back=False, weigh
     grid = _grid(made, sides, (padding[0][0], padding[1][0]))
     counts = len(images) * (grid.down + grid.short_down), -(-count // vector.lanes_of(out.dtype))
     arrays = plain(images), none if kept else plain(filters), back, weights
-    one, shared = _COMPILED[made]
+    do_share, whole = _COMPILED[made], (grid, most, (0, counts[0]), (0, counts[1]))
     if shares == (1, 1):
-        one(*arrays, (grid, most, (0, counts[0]), (0, counts[1])), out)
+        do_share(*arrays, whole, out)
     else:
-        shared(*arrays, grid, most, counts, shares, out)
+        address = address_of(do_share, *arrays, whole, out)
+        shared(address, *arrays, grid, most, counts, shares, out)
     return out
 
 

@@ -14,14 +14,17 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import fft
+from convgrad.kernels.address import address_of, call
 from convgrad.kernels.convolution.convolve_loops import as_volumes
 from convgrad.kernels.convolution.geometry import layout
 from convgrad.kernels.registry import kernel
 from convgrad.kernels.validation import plain
 from convgrad.kernels.vector import lanes_of, load, store, width
 
-_SMALLEST_SHARED = 1 << 15
-"""Samples of all blocks, about 20 us of work, from which a second thread is worth waking."""
+_SMALLEST_SHARED = 1 << 14
+"""Samples of all blocks, some 30 us of work, from which a second thread is worth waking."""
+_SPECTRUM = 0.5
+"""Transforming the taps, by one thread, to there and back of a pair of blocks."""
 _STARTING, _ROW = 4, 200
 """What a sample costs besides its share of each of the log n steps of a transform, in such steps;
 and what a row costs besides."""
@@ -114,7 +117,7 @@ def _plan(result, taps, dtype, threads):
                     *(samples, side, blocks, rows, columns, down, across),
                     *(margin, height, pitch, first),
                 )
-                choices.append((busy * samples * steps, plan))
+                choices.append(((busy + _SPECTRUM) * samples * steps, plan))
                 if blocks == 1:
                     break
                 samples *= 2
@@ -224,16 +227,14 @@ def _set_pairs(signal, spectrum, levels, factors, start, taps, plan, begin, end,
             _place(work, part, result, corner, taps, plan, plan.first + block * plan.side)
 
 
-@njit(cache=True)
-def _set_all(signal, spectrum, levels, factors, start, taps, plan, pairs, result):
-    _set_pairs(signal, spectrum, levels, factors, start, taps, plan, 0, pairs, result)
-
-
 @njit(cache=True, parallel=True)
-def _set_shared(signal, spectrum, levels, factors, start, taps, plan, pairs, parts, result):
+def _set_shared(
+    set_pairs, signal, spectrum, levels, factors, start, taps, plan, pairs, parts, result
+):
     for part in prange(parts):
         begin, end = np.int64(part * pairs // parts), np.int64((part + 1) * pairs // parts)
-        _set_pairs(signal, spectrum, levels, factors, start, taps, plan, begin, end, result)
+        blocks = signal, spectrum, levels, factors, start, taps, plan, begin, end, result
+        call(set_pairs, blocks)
 
 
 def _pairs(plan):
@@ -258,12 +259,13 @@ def _convolve(signal, taps, mode, spectrum_of, out):
     parts = _parts(plan)
     arguments = (
         *(signal, spectrum_of(taps, plan), *_tables(plan.samples, signal.dtype)),
-        *(start, taps.shape, plan, _pairs(plan)),
+        *(start, taps.shape, plan),
     )
     if parts > 1:
-        _set_shared(*arguments, parts, result)
+        set_pairs = address_of(_set_pairs, *arguments, 0, _pairs(plan), result)
+        _set_shared(set_pairs, *arguments, _pairs(plan), parts, result)
     else:
-        _set_all(*arguments, result)
+        _set_pairs(*arguments, 0, _pairs(plan), result)
     return out
 
 

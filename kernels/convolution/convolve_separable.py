@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
+from convgrad.kernels.address import address_of, call
 from convgrad.kernels.convolution.convolve_stripes import numba_stripes
 from convgrad.kernels.convolution.geometry import convolve_window, window_shape
 from convgrad.kernels.registry import kernel
@@ -233,9 +234,9 @@ def _convolve_part(signal, down, across, start, grid, part, result):
 
 
 @njit(cache=True, parallel=True)
-def _convolve_shared(signal, down, across, start, grid, result):
+def _convolve_shared(convolve_part, signal, down, across, start, grid, result):
     for part in prange(grid[0] * grid[1]):
-        _convolve_part(signal, down, across, start, grid, np.int64(part), result)
+        call(convolve_part, (signal, down, across, start, grid, np.int64(part), result))
 
 
 def _grid(shape, sides, itemsize, threads):
@@ -296,7 +297,8 @@ def _filter(signal, taps, factors, mode, out):
     start = window[0].start, window[1].start
     grid, threads = _grid(out.shape, taps.shape, out.itemsize, numba.get_num_threads())
     if threads > 1:
-        _convolve_shared(signal, down, across, start, grid, out)
+        convolve_part = address_of(_convolve_part, signal, down, across, start, grid, 0, out)
+        _convolve_shared(convolve_part, signal, down, across, start, grid, out)
         return out
     for part in range(prod(grid)):
         _convolve_part(signal, down, across, start, grid, part, out)

@@ -26,8 +26,11 @@ as many of them, and crosses the border of a cache line half as often.
 """
 _OUTPUTS = {64: 20, 32: 10, 16: 8}[_WIDE]
 """Vectors of outputs in a tile; with 4 or 8 of taps and one of samples they fill the registers."""
-_SMALLEST_PART = 1 << 19
-"""Products, about 10 us of work: less is not worth waking a thread."""
+_SMALLEST_PART = 3 << 19
+"""Bytes of products, about 5 us of work: less gains nothing from a thread that is awake.
+
+One that sleeps takes some 30 us to wake, whatever it is given.
+"""
 _STORING = 8
 """Taps that cost as much as loading and storing an output."""
 
@@ -175,7 +178,7 @@ def _few_taps_shared(signal, taps, start, parts, result):
 def _many_taps_shared(signal, taps, start, parts, result):
     done = np.empty(parts, np.bool_)
     for part in prange(parts):
-        done[part] = _many_taps(signal, taps, start, part, parts, result)
+        done[part] = _many_taps(signal, taps, start, np.int64(part), parts, result)
     return done[0]
 
 
@@ -215,7 +218,7 @@ def numba_toeplitz(signal, taps, *, mode, out=None):
     if taps.size > signal.size:
         signal, taps = taps, signal
     few = _few(taps.size, taps.itemsize)
-    products = out.size * (taps.size + _STORING)
+    products = out.nbytes * (taps.size + _STORING)
     # A part for each thread: three parts would take two threads as long as four. Small series do
     # not even ask for their number.
     parts = products // _SMALLEST_PART

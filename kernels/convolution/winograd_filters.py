@@ -5,6 +5,7 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
+from convgrad.kernels.address import address_of, call
 from convgrad.kernels.convolution.winograd import along_both, filter_2, filter_4
 from convgrad.kernels.validation import plain
 
@@ -62,20 +63,13 @@ def items_4(filters, back, items, before, weights):
 
 
 @njit(cache=True, parallel=True)
-def _shared_2(filters, back, items, parts, weights):
+def _shared(do_items, filters, back, items, parts, weights):
     for part in prange(parts):
-        own = part * items // parts, (part + 1) * items // parts
-        items_2(filters, back, own, 0, weights)
+        own = np.int64(part) * items // parts, (np.int64(part) + 1) * items // parts
+        call(do_items, (filters, back, own, np.int64(0), weights))
 
 
-@njit(cache=True, parallel=True)
-def _shared_4(filters, back, items, parts, weights):
-    for part in prange(parts):
-        own = part * items // parts, (part + 1) * items // parts
-        items_4(filters, back, own, 0, weights)
-
-
-_COMPILED = {2: (items_2, _shared_2), 4: (items_4, _shared_4)}
+_COMPILED = {2: items_2, 4: items_4}
 
 
 def weights_shape(made, count, channels, dtype):
@@ -109,9 +103,10 @@ def transformed(made, filters, back):
     weights = np.empty(weights_shape(made, count, channels, filters.dtype), filters.dtype)
     items = -(-count // vector.lanes_of(filters.dtype)) * channels
     parts = min(numba.get_num_threads(), max(items // _FEWEST, 1))
-    one, shared = _COMPILED[made]
+    do_items, filters = _COMPILED[made], plain(filters)
     if parts == 1:
-        one(plain(filters), back, (0, items), 0, weights)
+        do_items(filters, back, (0, items), 0, weights)
     else:
-        shared(plain(filters), back, items, parts, weights)
+        address = address_of(do_items, filters, back, (0, items), 0, weights)
+        _shared(address, filters, back, items, parts, weights)
     return weights

@@ -6,6 +6,7 @@ import numpy as np
 from numba import literal_unroll, njit, prange
 
 from convgrad.kernels import vector
+from convgrad.kernels.address import call
 from convgrad.kernels.convolution.conv2d_blocked import unpack_row
 from convgrad.kernels.convolution.winograd import after_2, after_4, along_both, before_2, before_4
 from convgrad.kernels.convolution.winograd_filters import TAPS, VECTORS, items_2, items_4
@@ -252,20 +253,10 @@ def share_4(images, filters, back, weights, share, result):
 
 
 @njit(cache=True, parallel=True)
-def shared_2(images, filters, back, weights, grid, most, counts, shares, result):
+def shared(do_share, images, filters, back, weights, grid, most, counts, shares, result):
     """Share so many rows and vectors of filters out in so many parts of both."""
     for part in prange(shares[0] * shares[1]):
-        i, j = part // shares[1], part % shares[1]
+        i, j = np.int64(part) // shares[1], np.int64(part) % shares[1]
         rows = i * counts[0] // shares[0], (i + 1) * counts[0] // shares[0]
         numbers = j * counts[1] // shares[1], (j + 1) * counts[1] // shares[1]
-        share_2(images, filters, back, weights, (grid, most, rows, numbers), result)
-
-
-@njit(cache=True, parallel=True)
-def shared_4(images, filters, back, weights, grid, most, counts, shares, result):
-    """Share so many rows and vectors of filters out in so many parts of both."""
-    for part in prange(shares[0] * shares[1]):
-        i, j = part // shares[1], part % shares[1]
-        rows = i * counts[0] // shares[0], (i + 1) * counts[0] // shares[0]
-        numbers = j * counts[1] // shares[1], (j + 1) * counts[1] // shares[1]
-        share_4(images, filters, back, weights, (grid, most, rows, numbers), result)
+        call(do_share, (images, filters, back, weights, (grid, most, rows, numbers), result))

@@ -7,6 +7,7 @@ import numba
 import numpy as np
 from numba import njit, prange
 
+from convgrad.kernels.address import address_of, call
 from convgrad.kernels.gradient_descent.filter_gram import as_image, gram_matrix, gram_workspace
 from convgrad.kernels.gradient_descent.filter_gram_descent import descend
 from convgrad.kernels.registry import kernel
@@ -210,31 +211,47 @@ def _finish_rows(lags, plan, group, products):
 
 
 @njit(cache=True)
-def _correlate(signal, targets, run, scale, rows_plan, columns_plan, spectra, lags, products):
-    """Set ``products``: of the signal with itself, and of the targets with the signal, by lag."""
-    lanes = width(signal)
-    rows, frequencies = (signal.size + run - 1) // run, spectra.shape[0] // 2 + 1
-    for group in range((rows + lanes - 1) // lanes):
+def _vectors(stage, signal, run, spectra, lags):
+    """How many vectors a stage sets: of rows, of frequencies, of rows of lags."""
+    if stage == 0:
+        lines = (signal.size + run - 1) // run
+    elif stage == 1:
+        lines = spectra.shape[0] // 2 + 1
+    else:
+        lines = lags.shape[0]
+    return (lines + width(signal) - 1) // width(signal)
+
+
+@njit(cache=True)
+def _set_vector(
+    stage, group, signal, targets, run, scale, rows_plan, columns_plan, spectra, lags, products
+):
+    """Set a vector of what a stage sets: rows to frequencies, along columns to lags, and back."""
+    if stage == 0:
         _transform_rows(signal, targets, run, scale, columns_plan, group, spectra)
-    for group in range((frequencies + lanes - 1) // lanes):
+    elif stage == 1:
+        rows = (signal.size + run - 1) // run
         _cross_columns(spectra, rows, rows_plan, columns_plan[2], group, lags)
-    for group in range((lags.shape[0] + lanes - 1) // lanes):
+    else:
         _finish_rows(lags, columns_plan, group, products)
 
 
+@njit(cache=True)
+def _correlate(signal, targets, run, scale, rows_plan, columns_plan, spectra, lags, products):
+    """Set ``products``: of the signal with itself, and of the targets with the signal, by lag."""
+    for stage in range(3):
+        for group in range(_vectors(stage, signal, run, spectra, lags)):
+            own, plans = (signal, targets, run, scale), (rows_plan, columns_plan)
+            _set_vector(stage, group, *own, *plans, spectra, lags, products)
+
+
 @njit(cache=True, parallel=True)
-def _correlate_shared(
-    signal, targets, run, scale, rows_plan, columns_plan, spectra, lags, products
-):
+def _correlate_shared(set_vector, signal, targets, run, scale, rows, columns, spectra, lags, to):
     """`_correlate`, shared by threads."""
-    lanes = width(signal)
-    rows, frequencies = (signal.size + run - 1) // run, spectra.shape[0] // 2 + 1
-    for group in prange((rows + lanes - 1) // lanes):
-        _transform_rows(signal, targets, run, scale, columns_plan, np.int64(group), spectra)
-    for group in prange((frequencies + lanes - 1) // lanes):
-        _cross_columns(spectra, rows, rows_plan, columns_plan[2], np.int64(group), lags)
-    for group in prange((lags.shape[0] + lanes - 1) // lanes):
-        _finish_rows(lags, columns_plan, np.int64(group), products)
+    for stage in range(3):
+        for group in prange(_vectors(stage, signal, run, spectra, lags)):
+            own = np.int64(group), signal, targets, run, scale, rows, columns, spectra, lags, to
+            call(set_vector, (stage, *own))
 
 
 @cache
@@ -304,8 +321,11 @@ def _lagged_products(signal, targets, taps):
     products = np.empty((2, height, 2 * reach + 1), dtype)
     series, signal, targets = signal.shape[0] == 1, signal.ravel(), targets.ravel()
     scale = _scale(signal, targets)
-    correlate = _correlate_shared if prod(points) >= _SMALLEST_SHARED else _correlate
-    correlate(signal, targets, run, scale, rows, columns, spectra, lags, products)
+    arguments = signal, targets, run, scale, rows, columns, spectra, lags, products
+    if prod(points) >= _SMALLEST_SHARED:
+        _correlate_shared(address_of(_set_vector, 0, 0, *arguments), *arguments)
+    else:
+        _correlate(*arguments)
     products[0] /= prod(points)
     products[1] /= prod(points) * (scale or 1)
     if series:

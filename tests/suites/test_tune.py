@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from convgrad import kernels
 from convgrad.kernels import auto
 from convgrad.kernels.timetable import PREPARED, Timetable
-from convgrad.suites import tune
+from convgrad.suites import tune, tune_table
 from convgrad.suites.cli import app
 from convgrad.suites.tune_display import print_regret
 
@@ -63,21 +63,26 @@ def test_what_was_not_called_is_foretold_by_the_cases_before():
     assert stratum.seconds[-1] == pytest.approx({"numpy": 2.0, "torch": 6.0})
 
 
-def test_measuring_makes_a_table_that_auto_can_read(tmp_path, monkeypatch):
+@pytest.fixture
+def small(monkeypatch):
+    """Two turns, of one size, two kernels and one thread."""
     monkeypatch.setattr(tune, "_BATCH", 2)
-    small = {"convolve": (lambda random, rank: {"signal": (99,), "taps": (5,)}, ("1-D",))}
-    monkeypatch.setattr(tune, "SPACES", small)
-    monkeypatch.setattr(tune, "DTYPES", ("float32",))
+    space = {"convolve": (lambda random, rank: {"signal": (99,), "taps": (5,)}, ("1-D",))}
+    monkeypatch.setattr(tune, "SPACES", space)
     monkeypatch.setattr(tune.environment, "usable_cores", lambda: 1)
-    lines = []
     chosen = [kernels.get("convolve", name) for name in ("numpy", "overlap_save")]
     monkeypatch.setattr(auto, "candidates", lambda operation, threads: chosen)
-    random = np.random.default_rng(0)
+
+
+def test_measuring_makes_a_table_that_auto_can_read(tmp_path, monkeypatch, small):
+    lines, random = [], np.random.default_rng(0)
     path = tmp_path / "deep" / "table.json"
-    tune.write(tune.tune(["convolve"], 0.1, lines.append, random), path)
+    half, whole = tune.tune(["convolve"], 0.1, lines.append, random)
+    assert {point[2] for point in half["timings"]["convolve"][0]["points"]} == {4.0}
+    tune_table.write(whole, path)
     table = Timetable.read(path)
     assert "numpy" in table.kernels("convolve")
-    assert lines
+    assert "compiling; measured for 0 of 0 s, compiled for 0 s" in lines[0]
     assert json.loads(path.read_text())["machine"]
     monkeypatch.setattr(auto, "table_of", lambda operation: table)
     rows = tune.check(["convolve"], 2, lines.append, random)
@@ -97,17 +102,72 @@ def test_the_choice_is_timed_whatever_is_foretold_of_it():
     assert {name: len(times) for name, times in found.items()} == dict.fromkeys(names, 2)
 
 
-def test_what_is_known_of_other_operations_stays(tmp_path):
-    path, here = tmp_path / "table.json", {"machine": {"cpu": "a"}, "libraries": {"numpy": "2"}}
-    group = {"kind": "1-D", "points": [[1.0]], "seconds": {"numpy": [1.0]}}
-    older = here | {"timings": {"convolve": [group], "fit_filter": [group]}}
-    newer = here | {"timings": {"convolve": [group | {"points": [[2.0]]}]}}
-    assert tune.with_others(newer, path) == newer
-    tune.write(older, path)
-    both = tune.with_others(newer, path)["timings"]
-    assert both == older["timings"] | newer["timings"]
+def a_table(machine="a", **timings):
+    """Of groups by operation: the kernels' seconds at each (size, dtype, threads)."""
+    return {
+        "machine": {"cpu": machine},
+        "libraries": {"numpy": "2"},
+        "timings": {
+            name: [
+                {"kind": kind, "points": [list(p) for p in points], "seconds": seconds}
+                for kind, (points, seconds) in groups.items()
+            ]
+            for name, groups in timings.items()
+        },
+    }
+
+
+def test_what_is_not_measured_anew_stays(tmp_path):
+    path, group = tmp_path / "table.json", ([(1, 4, 0)], {"numpy": [1.0]})
+    older = a_table(convolve={"1-D": group, "2-D": group}, fit_filter={"1-D": group})
+    newer = a_table(convolve={"1-D": ([(2, 4, 0)], {"torch": [2.0]})})
+    assert tune_table.with_older(newer, path) == newer
+    tune_table.write(older, path)
+    both = tune_table.with_older(newer, path)
+    kinds = {"1-D": ([(2, 4, 0)], {"torch": [2.0]}), "2-D": group}
+    assert both == a_table(convolve=kinds, fit_filter={"1-D": group})
     elsewhere = newer | {"machine": {"cpu": "b"}}
-    assert tune.with_others(elsewhere, path) == elsewhere
+    assert tune_table.with_older(elsewhere, path) == elsewhere
+
+
+def test_other_dtypes_and_threads_of_a_kind_stay(tmp_path):
+    path, known = tmp_path / "table.json", [(1, 4, 0), (2, 4, 2), (3, 6, 2)]
+    older = a_table(convolve={"1-D": (known, {"numpy": [1.0, None, 3.0], "torch": [None, 2.0, 1]})})
+    tune_table.write(older, path)
+    newer = a_table(convolve={"1-D": ([(9, 4, 2), (8, 4, 2)], {"numba": [5.0, 6.0]})})
+    expected = {
+        "numba": [None, None, 5.0, 6.0],
+        "numpy": [1.0, 3.0, None, None],
+        "torch": [None, 1, None, None],
+    }
+    points = [(1, 4, 0), (3, 6, 2), (9, 4, 2), (8, 4, 2)]
+    both = tune_table.with_older(newer, path)
+    assert both == a_table(convolve={"1-D": (points, expected)})
+    tune_table.write(both, path)
+    assert tune_table.with_older(newer, path) == both  # as the table grows
+
+
+@pytest.mark.parametrize("finished", [0, 1])
+def test_an_interrupted_command_keeps_what_was_measured(tmp_path, monkeypatch, small, finished):
+    path, measure = tmp_path / "table.json", tune.Stopwatch.start
+
+    def interrupted(stopwatch, turn):
+        if len(started) == finished:
+            raise KeyboardInterrupt
+        started.append(turn)
+        return measure(stopwatch, turn)
+
+    started = []
+    monkeypatch.setattr(tune.Stopwatch, "start", interrupted)
+    arguments = ["tune", "--operation", "convolve", "--seconds", "0.1", "--out", str(path)]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 130
+    if finished:
+        assert f"{path} has what was measured, 1 of 2 parts" in done.output
+        assert json.loads(path.read_text())["timings"]["convolve"][0]["points"]
+    else:
+        assert "stopped before anything was measured" in done.output
+        assert not path.exists()
 
 
 def test_regret_is_printed(capsys):
