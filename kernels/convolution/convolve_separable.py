@@ -15,11 +15,10 @@ from convgrad.kernels.validation import plain
 _VECTORS = {64: 12, 32: 10, 16: 8}[vector.register_bytes()]
 """Sums of a tile, side by side or one below the other: with 4 taps and a sample they fill 16
 registers. Of 32 they leave some, as tiles twice as long would be cut short by most borders."""
-_BYTES = min(vector.register_bytes(), 32)
-"""Bytes of a vector. Half a register of 64 bytes crosses the border of a cache line half as often,
-and half as long a tile is cut short by fewer borders."""
-_TILES = 16
-"""Tiles side by side in a block of columns: up to 6 kB a row of sums."""
+_BYTES = vector.datapath_bytes()
+"""Bytes of a vector."""
+_TILES = 8 * vector.register_bytes() // _BYTES
+"""Tiles side by side in a block of columns: 2.5 kB a row of sums, 6 kB where registers are 64."""
 _STRIP = 60 // _VECTORS * _VECTORS
 """Rows of sums after which those that are still needed move back to the top."""
 _PITCH = _TILES * _VECTORS * _BYTES + 64

@@ -14,9 +14,8 @@ from convgrad.kernels.registry import kernel
 
 _ROWS, _VECTORS = (6, 4) if vector.register_bytes() == 64 else (6, 2)
 """Outputs of a tile: as many as fit into 32 or 16 registers beside what they are made of."""
-_BYTES = min(vector.register_bytes(), 32)
-"""Bytes of a vector. Half a register of 64 bytes crosses the border of a cache line half as often,
-and tiles half as wide leave less of a row to the borders."""
+_BYTES = vector.datapath_bytes()
+"""Bytes of a vector."""
 _TILE = _ROWS * _VECTORS
 _WIDE = _VECTORS // 2 + 1
 """Vectors at the end of a row from which a whole tile takes less than one for each vector."""
@@ -239,7 +238,8 @@ def numba_stripes(signal, taps, *, mode, out=None):
     Each row of samples that a tile sees is loaded once a tap, and goes to all rows of the tile
     that it meets, so that a load serves up to six multiply-adds (register blocking; Goto and
     van de Geijn, 2008). 24 sums, 4 samples and 1 tap fill 32 registers. Planes of a volume are
-    further taps. Tiles read the signal itself, at the border padded copies of what they see.
+    further taps. Tiles read the signal itself, at the border padded copies of what they see, and
+    have the rows that the tiles below them will see brought into L2.
 
     2 n k flops; signal and result are moved once, and every output sums in one order, however
     many threads there are. The shorter operand takes the part of the taps. Below 7 x 7 the
