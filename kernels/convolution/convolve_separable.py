@@ -16,15 +16,19 @@ from convgrad.kernels.validation import plain
 _VECTORS = {64: 12, 32: 10, 16: 8}[vector.register_bytes()]
 """Sums of a tile, side by side or one below the other: with 4 taps and a sample they fill 16
 registers. Of 32 they leave some, as tiles twice as long would be cut short by most borders."""
-_TILES = 8
+_BYTES = vector.datapath_bytes()
+"""Bytes of a vector."""
+_TILES = 8 * vector.register_bytes() // _BYTES
 """Tiles side by side in a block of columns: 2.5 kB a row of sums, 6 kB where registers are 64."""
 _STRIP = 60 // _VECTORS * _VECTORS
 """Rows of sums after which those that are still needed move back to the top."""
-_PITCH = _TILES * _VECTORS * vector.register_bytes() + 64
+_PITCH = _TILES * _VECTORS * _BYTES + 64
 """Bytes from one row of sums to the next: an odd number of cache lines, so that rows below each
 other lie in different sets of the cache; known to the compiler, which needs no registers for it."""
 _SMALLEST_PART = 1 << 19
 """Multiplications, about 15 us of work: less is not worth waking a thread."""
+_SHARED_LINE = 1 << 13
+"""Multiplications that could be done while two threads write to the same cache line of a row."""
 
 
 @njit(cache=True)
@@ -81,12 +85,13 @@ def _add_columns(tile, source, at, taps, first, stop, lanes, runs):
 
 
 @njit(cache=True)
-def _across(source, at, taps, sums, to, tiles):
+def _across(source, at, ahead, taps, sums, to, tiles):
     """Set tiles of sums along a row, one behind the other.
 
-    Taps that lie a whole vector apart meet the same vectors of samples, up to four of them.
+    Taps that lie a whole vector apart meet the same vectors of samples, up to four of them. What
+    lies ``ahead`` of the samples comes into the cache for later.
     """
-    lanes = vector.width(source)
+    lanes = vector.lanes_in(_BYTES, source)
     groups = (taps.size - 1) // (4 * lanes)
     left = taps.size - groups * 4 * lanes
     runs = (left + lanes - 1) // lanes
@@ -94,6 +99,8 @@ def _across(source, at, taps, sums, to, tiles):
     for number in range(tiles):
         seen = at + number * _VECTORS * lanes
         tile = vector.zero_tile(source, lanes, _VECTORS)
+        for i in range(0, _VECTORS * lanes, vector.lanes_in(64, source)):
+            vector.prefetch(source, seen + ahead + i, 2)
         # What is left over comes first: branches do not have to hand registers on then.
         if runs == 1:
             tile = _add_columns(tile, source, seen, taps, 0, more, lanes, 1)
@@ -115,6 +122,8 @@ def _across(source, at, taps, sums, to, tiles):
 @njit(inline="always")
 def _add_rows(tile, sums, at, taps, first, lanes, count):
     pitch = vector.lanes_in(_PITCH, sums)
+    for i in range(count):  # rows lie too far apart for the processor to foresee the next line
+        vector.prefetch(sums, at + (first + i) * pitch + vector.lanes_in(64, sums), 1)
     factors = vector.broadcast_tile(taps, first, 1, lanes, count)
     return vector.add_toeplitz(tile, sums, at + first * pitch, pitch, factors)
 
@@ -122,7 +131,7 @@ def _add_rows(tile, sums, at, taps, first, lanes, count):
 @njit(inline="always")
 def _down_with(few, sums, at, taps, result, to, columns, count):
     """`_down`, for a number of taps that is ``few`` more than a multiple of four."""
-    lanes = vector.width(sums)
+    lanes = vector.lanes_in(_BYTES, sums)
     for number in range((count + lanes - 1) // lanes):
         place = min(number * lanes, count - lanes)
         tile = vector.zero_tile(sums, lanes, _VECTORS)
@@ -150,23 +159,24 @@ def _down(sums, at, taps, result, to, columns, count):
 
 
 @njit(cache=True)
-def _copy(line, first, copy):
-    """Copy the samples of a row from index ``first`` on, zeros where there are none."""
-    left = min(max(-first, 0), copy.size)
-    right = max(min(line.size - first, copy.size), left)
-    for i in range(left):
-        copy[i] = 0
-    middle, samples = copy[left:right], line[first + left :]
-    for i in range(right - left):
-        middle[i] = samples[i]
-    for i in range(right, copy.size):
-        copy[i] = 0
+def _copy(signal, row, first, size, copy):
+    """Copy samples of a row from column ``first`` on, zeros where there are none.
+
+    Vectors are written whole: the copy has room for one more.
+    """
+    lanes, columns = vector.lanes_in(_BYTES, signal), signal.shape[1]
+    left, at = min(max(-first, 0), size), row * columns + first
+    zeros = vector.broadcast(copy.dtype.type(0), lanes)
+    for i in range(0, left, lanes):
+        vector.store(copy, i, zeros)
+    for i in range(left, size, lanes):
+        vector.store(copy, i, vector.load_first(signal, at + i, lanes, columns - first - i))
 
 
 @njit(cache=True)
 def _sum_row(signal, row, left, first, last, tiles, across, copy, sums, to):
     """Set a row of sums; tiles ``first`` to ``last`` see no border, the others work on copies."""
-    unit = _VECTORS * vector.width(signal)
+    unit = _VECTORS * vector.lanes_in(_BYTES, signal)
     if row < 0 or row >= signal.shape[0]:
         for i in range(tiles * unit):
             sums[to + i] = 0
@@ -177,22 +187,24 @@ def _sum_row(signal, row, left, first, last, tiles, across, copy, sums, to):
         if begin == end:
             continue
         source, at = flat, row * signal.shape[1] + left + begin * unit
+        ahead = _VECTORS * signal.shape[1]
         if side != 1:
-            source, at = copy, 0
-            _copy(signal[row], left + begin * unit, copy[: (end - begin) * unit + across.size - 1])
-        _across(source, at, across, sums, to + begin * unit, end - begin)
+            source, at, ahead = copy, 0, 0
+            _copy(signal, row, left + begin * unit, (end - begin) * unit + across.size - 1, copy)
+        _across(source, at, ahead, across, sums, to + begin * unit, end - begin)
 
 
 @njit(cache=True)
 def _convolve_box(signal, down, across, start, box, result):
     """Set rows ``box[0]`` to ``box[1]`` of columns ``box[2]`` to ``box[3]``."""
     pitch, line = vector.lanes_in(_PITCH, signal), 64 // signal.itemsize
-    unit, before = _VECTORS * vector.width(signal), down.size - 1
+    unit, before = _VECTORS * vector.lanes_in(_BYTES, signal), down.size - 1
     left, count, columns = box[2] + start[1] - across.size + 1, box[3] - box[2], result.shape[1]
     tiles = (count + unit - 1) // unit
     first = min(max((unit - 1 - left) // unit, 0), tiles)
     last = max(min((signal.shape[1] - left - across.size + 1) // unit, tiles), first)
-    copy = np.empty(max(first, tiles - last) * unit + across.size - 1, signal.dtype)
+    room = max(first, tiles - last) * unit + across.size - 1
+    copy = np.empty(room + vector.lanes_in(_BYTES, signal), signal.dtype)
     sums = np.empty((before + _STRIP) * pitch + line, signal.dtype)
     sums = sums[-(sums.ctypes.data // signal.itemsize) % line :]
     outputs = result.reshape(result.size)
@@ -221,7 +233,7 @@ def _convolve_box(signal, down, across, start, box, result):
 @njit(cache=True)
 def _convolve_part(signal, down, across, start, grid, part, result):
     """Set one part of a grid of so many by so many; borders are those of tiles."""
-    lanes, (rows, columns) = vector.width(signal), result.shape
+    lanes, (rows, columns) = vector.lanes_in(_BYTES, signal), result.shape
     strips, unit = (rows + _VECTORS - 1) // _VECTORS, _VECTORS * lanes
     tiles, (high, wide) = (columns + unit - 1) // unit, (part // grid[1], part % grid[1])
     begin = min(wide * tiles // grid[1] * unit, columns - lanes)
@@ -243,15 +255,16 @@ def _grid(shape, sides, itemsize, threads):
     """Parts of the rows and of the columns, and by how many threads they are shared.
 
     Parts of the rows sum again what the one above has summed, those of the columns may be
-    unlike: whichever loses less.
+    unlike, and meet in a cache line of each row: whichever loses less.
     """
     height, width = sides
-    unit = _VECTORS * vector.register_bytes() // itemsize
+    unit = _VECTORS * _BYTES // itemsize
     strips, tiles = -(-shape[0] // _VECTORS), -(-shape[1] // unit)
     threads = max(min(threads, prod(shape) * sum(sides) // _SMALLEST_PART), 1)
     again = (threads - 1) * (height - 1) * width / (shape[0] * sum(sides))
     unlike = -(-tiles // threads) * threads / tiles - 1
-    if threads <= strips and again <= unlike:
+    shared = _SHARED_LINE * threads / (shape[1] * sum(sides))
+    if threads <= strips and again <= unlike + shared:
         return (threads, -(-tiles // _TILES)), threads
     threads = min(threads, tiles)
     return (1, threads * -(-tiles // (threads * _TILES))), threads
@@ -264,7 +277,7 @@ def _outputs(signal, taps, mode):
 def _fits(signal, taps, mode):
     """Whether the filter fits into the image, and a vector into a row of outputs."""
     inside = all(k <= n for n, k in zip(signal.shape, taps.shape))
-    return inside and _outputs(signal, taps, mode)[1] >= vector.lanes_of(signal.dtype)
+    return inside and _outputs(signal, taps, mode)[1] >= _BYTES // signal.itemsize
 
 
 def _serves(signal, taps, *, mode):
@@ -281,7 +294,7 @@ def _workspace(signal, taps, *, mode):
     shape, threads = _outputs(signal, taps, mode), numba.get_num_threads()
     threads = _grid(shape, taps.shape, signal.itemsize, threads)[1]
     sums = (taps.shape[0] - 1 + _STRIP) * _PITCH + 64
-    copy = _TILES * _VECTORS * vector.register_bytes() + taps.shape[1] * signal.itemsize
+    copy = (_TILES * _VECTORS + 1) * _BYTES + taps.shape[1] * signal.itemsize
     return sum(taps.shape) * signal.itemsize + threads * (sums + copy)
 
 
@@ -337,10 +350,11 @@ def separable(signal, taps, *, mode, out=None):
     `numba_toeplitz`): 10 vectors of sums share the loads of samples with 4 taps (12 on 32
     registers), taps a vector apart along the rows and neighbours down the columns. Rows of sums
     stay in the L2 cache, a block of columns wide and as high as the filter and a strip more: the
-    signal is read and the result written once. Tiles at a border see a copy with zeros. Sums run
-    in a fixed order, however many threads there are. For filters from about 5 x 5. With less than
-    two vectors of taps a row, a load serves one product only along the rows; images beyond the
-    cache wait for the memory.
+    signal is read and the result written once. Samples come into the cache as many rows before
+    they are summed as are summed together. Tiles at a border see a copy with zeros. Sums run in a
+    fixed order, however many threads there are. For filters from about 5 x 5. With less than two
+    vectors of taps a row, a load serves one product only along the rows; images beyond the cache
+    wait for the memory.
     """
     taps = plain(taps)
     return _filter(signal, taps, rank_one(taps), mode, out)

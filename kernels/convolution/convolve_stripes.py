@@ -14,6 +14,8 @@ from convgrad.kernels.registry import kernel
 
 _ROWS, _VECTORS = (6, 4) if vector.register_bytes() == 64 else (6, 2)
 """Outputs of a tile: as many as fit into 32 or 16 registers beside what they are made of."""
+_BYTES = vector.datapath_bytes()
+"""Bytes of a vector."""
 _TILE = _ROWS * _VECTORS
 _WIDE = _VECTORS // 2 + 1
 """Vectors at the end of a row from which a whole tile takes less than one for each vector."""
@@ -39,15 +41,21 @@ def _sum(tile, source, at, pitches, weights, taps, short, planes):
 
 @njit(cache=True)
 def _sweep(
-    source, at, pitches, weights, taps, short, planes, first, last, result, to, rows, columns
+    source, at, ahead, pitches, weights, taps, short, planes, first, last, result, to, rows, columns
 ):
-    """Set vectors ``first`` to ``last`` of up to ``_ROWS`` rows of outputs, from ``to`` on."""
-    lanes = vector.width(source)
+    """Set vectors ``first`` to ``last`` of up to ``_ROWS`` rows of outputs, from ``to`` on.
+
+    As many rows of samples, ``ahead`` of those that a tile sees, come into the cache for later.
+    """
+    lanes = vector.lanes_in(_BYTES, source)
     whole = min(last, columns // lanes)
     place = first
     while place + _VECTORS <= whole:
         tile = vector.zero_tile(source, lanes, _TILE)
         seen = at + place * lanes
+        for i in range(_ROWS):
+            for j in range(0, _VECTORS * lanes, vector.lanes_in(64, source)):
+                vector.prefetch(source, seen + ahead + i * pitches[1] + j, 2)
         tile = _sum(tile, source, seen, pitches, weights, taps, short, planes)
         vector.store_rows(result, to + place * lanes, columns, tile, _VECTORS, rows)
         place += _VECTORS
@@ -76,24 +84,24 @@ def _sweep(
 
 @njit(cache=True)
 def _copy(signal, first, shape, copy):
-    """Copy a box of samples from index ``first`` on, zeros where it sticks out."""
+    """Copy a box of samples from index ``first`` on, zeros where it sticks out.
+
+    Vectors that are written run on into the next row, which is written after them.
+    """
+    lanes = vector.lanes_in(_BYTES, signal)
     planes, rows, columns = signal.shape
     left = min(max(-first[2], 0), shape[2])
-    right = max(min(columns - first[2], shape[2]), left)
+    zeros = vector.broadcast(copy.dtype.type(0), lanes)
     for plane in range(shape[0]):
         for row in range(shape[1]):
             p, r = first[0] + plane, first[1] + row
-            at = (plane * shape[1] + row) * shape[2]
-            line = copy[at : at + shape[2]]
-            if p < 0 or p >= planes or r < 0 or r >= rows:
-                line[:] = 0
-            else:
-                line[:left] = 0
-                samples = signal[p, r, first[2] + left :]
-                middle = line[left:right]
-                for i in range(right - left):
-                    middle[i] = samples[i]
-                line[right:] = 0
+            inside = 0 <= p < planes and 0 <= r < rows
+            samples = columns - first[2] if inside else 0
+            at, seen = (plane * shape[1] + row) * shape[2], (p * rows + r) * columns + first[2]
+            for i in range(0, left, lanes):
+                vector.store(copy, at + i, zeros)
+            for i in range(left, shape[2], lanes):
+                vector.store(copy, at + i, vector.load_first(signal, seen + i, lanes, samples - i))
 
 
 @njit(cache=True)
@@ -103,7 +111,7 @@ def _convolve_box(signal, weights, taps, short, start, box, result):
     Vectors of outputs that see no border are made of the signal itself, the others of padded
     copies of what they see.
     """
-    lanes = vector.width(signal)
+    lanes = vector.lanes_in(_BYTES, signal)
     columns = result.shape[2]
     flat, outputs = signal.reshape(signal.size), result.reshape(result.size)
     shift = start[2] - taps[2] + 1
@@ -117,7 +125,7 @@ def _convolve_box(signal, weights, taps, short, start, box, result):
     if start[1] < taps[1] - 1 or start[1] + result.shape[1] + _ROWS > signal.shape[1]:
         most = vectors
     most = (most + _VECTORS - 1) // _VECTORS * unit + taps[2] - 1
-    copy = np.empty(taps[0] * height * most, signal.dtype)
+    copy = np.empty(taps[0] * height * most + lanes, signal.dtype)
     for plane in range(box[0], box[1]):
         top = plane + start[0] - taps[0] + 1
         planes = (max(-top, 0), min(taps[0], signal.shape[0] - top))
@@ -135,16 +143,18 @@ def _convolve_box(signal, weights, taps, short, start, box, result):
                     source = flat
                     pitches = (signal.shape[1] * signal.shape[2], signal.shape[2])
                     at = top * pitches[0] + upper * pitches[1] + shift
+                    ahead = (taps[0] - 1) * pitches[0] + height * pitches[1]
                 else:
                     source = copy
                     width = (v1 - v0 + _VECTORS - 1) // _VECTORS * unit + taps[2] - 1
                     pitches = (height * width, width)
-                    at = -v0 * lanes
+                    at, ahead = -v0 * lanes, 0
                     where = (top, upper, v0 * lanes + shift)
                     _copy(signal, where, (taps[0], height, width), copy)
                 _sweep(
                     source,
                     at,
+                    ahead,
                     pitches,
                     weights,
                     taps,
@@ -215,8 +225,9 @@ def _workspace(signal, taps, *, mode):
     *operands, shape = layout(signal.shape, taps.shape, mode).volumes
     threads = min(_parts(shape, min(taps.size, signal.size)), numba.get_num_threads())
     planes, rows, columns = min(operands, key=prod)
-    unit = _VECTORS * vector.lanes_of(signal.dtype)
-    copy = planes * (rows + _ROWS - 1) * (-(-shape[2] // unit) * unit + columns - 1)
+    lanes = _BYTES // signal.itemsize
+    unit = _VECTORS * lanes
+    copy = planes * (rows + _ROWS - 1) * (-(-shape[2] // unit) * unit + columns - 1) + lanes
     return (planes * rows * columns + threads * copy) * signal.itemsize
 
 
@@ -227,7 +238,8 @@ def numba_stripes(signal, taps, *, mode, out=None):
     Each row of samples that a tile sees is loaded once a tap, and goes to all rows of the tile
     that it meets, so that a load serves up to six multiply-adds (register blocking; Goto and
     van de Geijn, 2008). 24 sums, 4 samples and 1 tap fill 32 registers. Planes of a volume are
-    further taps. Tiles read the signal itself, at the border padded copies of what they see.
+    further taps. Tiles read the signal itself, at the border padded copies of what they see, and
+    have the rows that the tiles below them will see brought into L2.
 
     2 n k flops; signal and result are moved once, and every output sums in one order, however
     many threads there are. The shorter operand takes the part of the taps. Below 7 x 7 the

@@ -59,6 +59,12 @@ def test_vectors_are_as_wide_as_registers(target, tmp_path):
     assert int(on(target, tmp_path, "-c", asked).stdout) == REGISTERS[target]
 
 
+@pytest.mark.parametrize(("target", "size"), [("znver4", 32), ("znver5", 64), ("haswell", 32)])
+def test_registers_may_be_worked_on_in_halves(target, size, tmp_path):
+    asked = "from convgrad.kernels import vector; print(vector.datapath_bytes())"
+    assert int(on(target, tmp_path, "-c", asked).stdout) == size
+
+
 @pytest.mark.parametrize("target", REGISTERS)
 def test_kernels_are_right(contracts, target):
     ran = contracts[target]
