@@ -26,10 +26,9 @@ as many of them, and crosses the border of a cache line half as often.
 """
 _OUTPUTS = {64: 20, 32: 10, 16: 8}[_WIDE]
 """Vectors of outputs in a tile; with 4 or 8 of taps and one of samples they fill the registers."""
-_SMALLEST_PART = 3 << 19
-"""Bytes of products, about 5 us of work: less gains nothing from a thread that is awake.
-
-One that sleeps takes some 30 us to wake, whatever it is given.
+_SMALLEST_PART = 1 << 21
+"""Bytes of products, up to 10 us of work. A thread that is awake gains from half of it on; one that
+sleeps takes some 30 us to wake, whatever it is given.
 """
 _STORING = 8
 """Taps that cost as much as loading and storing an output."""
