@@ -5,7 +5,7 @@ from numba import njit, prange
 
 from convgrad.kernels import vector
 
-_LONGEST = {4: 2200, 3: 4100, 2: 5500}
+_LONGEST = {4: 2600, 3: 4100, 2: 5500}
 """Bytes of a row up to which two turns of so many rows stay in L1, beside weights and gradient."""
 _MANY = 8
 """Rows of a turn where no two turns of two rows do."""
@@ -145,7 +145,7 @@ def _add_rows(rows, size, head, last, period, wanted, weights, gradient, kept, t
 
     A turn takes ``len(tile)`` rows, ``period`` rows apart. So they begin at the same place of a
     vector, and are loaded from where vectors begin; weights and gradient, which all of them share,
-    are loaded from as much before their first element, which is at ``lanes``, among zeros. Rows to
+    are met from as much before their first element, which is at ``lanes``, among zeros. Rows to
     come are brought into L2 meanwhile, in order: a processor that sees several of them being read
     side by side fetches less far ahead.
     """
