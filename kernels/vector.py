@@ -531,18 +531,34 @@ def total(typing, vector):
     return vector.dtype(vector), emit
 
 
-@intrinsic(prefer_literal=True)
+@intrinsic
 def join(typing, low, high, first):
-    """``join(low, high, first)``: lanes from ``first`` (constant) on of low and high in a row."""
-    start = first.literal_value
+    """``join(low, high, first)``: lanes from ``first`` on of low and high in a row.
+
+    One shuffle where the processor has one of two registers by places in a third (AVX-512); else a
+    step for each bit of ``first``.
+    """
 
     def emit(context, builder, signature, arguments):
-        picked = ir.Constant(
-            ir.VectorType(ir.IntType(32), low.lanes), list(range(start, start + low.lanes))
-        )
-        return builder.shuffle_vector(*arguments[:2], picked)
+        return _join(builder, low, *arguments)
 
-    return low(low, high, first), emit
+    return low(low, high, types.intp), emit
+
+
+def _join(builder, kind, low, high, first):
+    if register_bytes() == 64 and kind.lanes * kind.dtype.bitwidth == 512:
+        number = ir.IntType(kind.dtype.bitwidth)
+        numbers = ir.Constant(ir.VectorType(number, kind.lanes), list(range(kind.lanes)))
+        start = first if number.width == 64 else builder.trunc(first, number)
+        places = builder.add(numbers, _splat(builder, start, kind.lanes))
+        name = f"llvm.x86.avx512.vpermi2var.p{'d' if number.width == 64 else 's'}.512"
+        return _intrinsic(builder, name, low.type, low, places, high)
+    for bit in (kind.lanes >> level for level in range(kind.lanes.bit_length())):
+        moved = builder.icmp_signed("!=", builder.and_(first, first.type(bit)), first.type(0))
+        places = range(bit, bit + kind.lanes)
+        low = builder.select(moved, _pick(builder, low, high, places), low)
+        high = builder.select(moved, _pick(builder, high, high, places), high)
+    return low
 
 
 @intrinsic(prefer_literal=True)

@@ -13,6 +13,7 @@ from convgrad.kernels.vector import (
     add_outer,
     lanes_of,
     load_tile,
+    register_bytes,
     store,
     totals,
     width,
@@ -23,8 +24,8 @@ _SERIES_RUN, _IMAGE_RUN = 4096, 1024
 """Bytes of one row that are worked on together."""
 _STRIPE = 8
 """Rows of an image that are worked on together: 24 kB of them, and of what they meet, in L1."""
-_JOINT_LAGS = 6
-"""Lags of a tile: with two left sides 12 sums, which 16 registers hold beside 3 operands."""
+_JOINT_LAGS = 8 if register_bytes() == 64 else 6
+"""Lags of a tile: with two left sides 16 or 12 sums, which 32 or 16 registers hold."""
 _TILE = 32
 """Rows and columns of a matrix that are transposed together."""
 _SMALLEST_PARTITION = 1 << 19
@@ -58,7 +59,9 @@ def _add_lags(left, at, pair, down, right, seen, up, rows, length, count, first_
     for number in range(tiles):
         lag, stop = number * count // tiles, (number + 1) * count // tiles
         lags, there = stop - lag, seen - lag
-        if lags > 4:
+        if lags > 6:
+            _set_tile(left, at, pair, down, right, there, up, rows, length, 8, sums, 16)
+        elif lags > 4:
             _set_tile(left, at, pair, down, right, there, up, rows, length, 6, sums, 12)
         elif lags > 2:
             _set_tile(left, at, pair, down, right, there, up, rows, length, 4, sums, 8)
@@ -427,11 +430,12 @@ def numba_gram(signal, targets, *, taps, iterations, step, l2, l1, weights):
 
     Six lags times two left sides, targets and samples or two rows of samples, are 12 sums of a
     vector each, in the registers over a whole block: a load of samples serves two multiply-adds,
-    where two can be loaded and two be added in a cycle. 16 registers hold that, and 32 need no
-    more to hide the latency. Signal and targets are read once, in blocks that stay in L1 whose
-    number the sizes decide: results do not depend on the number of threads. k^2 numbers are
-    held. It is another algorithm than the definition's: the condition number is squared. For
-    filters of up to some hundred taps, and from two iterations on; beyond, an FFT needs less.
+    where two can be loaded and two be added in a cycle. 16 registers hold that; 32 hold eight
+    lags, of which 16 taps leave no tile in part empty. Signal and targets are read once, in blocks
+    that stay in L1 whose number the sizes decide: results do not depend on the number of threads.
+    k^2 numbers are held. It is another algorithm than the definition's: the condition number is
+    squared. For filters of up to some hundred taps, and from two iterations on; beyond, an FFT
+    needs less.
     """
     sides = (1, *taps)[-2:]
     signal, targets = as_image(signal), as_image(targets)

@@ -101,11 +101,13 @@ def numba_fused(features, targets, *, iterations, step, l2, l1, weights, out=Non
     - one output, more features, from memory: while one row meets the weights, two that lie in L1 by
       now meet a share of the gradient, so that X is read in order and without a pause
       (``linear_numba_streamed``).
-    - one output, more features, from caches: four or eight rows that begin at the same place of a
-      cache line meet the weights together, and the gradient next, while they lie in L1, so that
-      they share what is loaded and stored of both. Loads begin where lines do, since one across two
-      lines takes as long as two. Rows to come are brought into L2 meanwhile. Which sums are
-      formed, to rounding, follows from the address of X (``linear_numba_wide``).
+    - one output, more features, from caches: two to four rows, of which L1 has room for twice as
+      many, meet the weights together while those before them meet the gradient; of longer rows
+      eight meet one after the other. They begin at the same place of a cache line, so that they
+      share what is loaded and stored of both. Loads begin where lines do, since one across two
+      lines takes as long as two: weights and gradient are shifted in registers. Rows to come are
+      brought into L2 meanwhile. Which sums are formed, to rounding, follows from the address of X
+      (``linear_numba_wide``).
     - outputs that fill half a register, or few features: an output is a lane, a row's features are
       broadcast, and no sum crosses lanes (``linear_numba_outputs``).
     - fewer outputs: lanes are features, up to four outputs share each load of X, and a tree of

@@ -12,6 +12,11 @@ With more than eight of 32 registers, weights and gradient are in L1, and a row 
 once: from memory that is faster than several rows that are loaded twice.
 """
 _LINE = 64
+_AHEAD = 1 << 12
+"""Bytes from rows of one vector to those that are brought into L1 meanwhile.
+
+They take as long to compute as to read, and memory must not wait for it.
+"""
 
 
 @njit(cache=True)
@@ -37,12 +42,16 @@ def _gradient(features, targets, weights, gradient, first, last, lanes, tile, ro
     Rows are loaded once, and stay until those after them have met the weights: sums over lanes
     have the time that takes. The last rows may overlap those before, with residuals of zero.
     """
-    width, together = len(lanes), len(rows)
+    size, width, together = features.shape[1], len(lanes), len(rows)
     w = vector.load_tile(weights, 0, width, width, len(tile))
     total = vector.zero_tile(features, width, len(tile))
     x, residuals = _meet(features, targets, w, first, lanes, tile, rows)
     row = first + together
+    line, ahead = _LINE // features.itemsize, _AHEAD // features.itemsize
     while row <= last - together:
+        if len(tile) == 1:
+            for place in range(0, together * width, line):
+                vector.prefetch(features, row * size + ahead + place, 1)
         before, factors = x, vector.spread(residuals, width)
         x, residuals = _meet(features, targets, w, row, lanes, tile, rows)
         total = vector.add_scaled_rows(total, factors, before)

@@ -5,8 +5,12 @@ from numba import njit, prange
 
 from convgrad.kernels import vector
 
-_SHORT = 3200
-"""Bytes of a row up to which two turns of four rows stay in L1, beside weights and gradient."""
+_LONGEST = {4: 2600, 3: 4100, 2: 5500}
+"""Bytes of a row up to which two turns of so many rows stay in L1, beside weights and gradient."""
+_MANY = 8
+"""Rows of a turn where no two turns of two rows do."""
+_SHUFFLED = vector.register_bytes() == 64
+"""Whether a vector is put together from two (AVX-512 does so at once), or loaded across lines."""
 _AHEAD = 1 << 15
 """Bytes from the rows that are worked on to those that are brought into L2 meanwhile, at least."""
 _LINE = 64
@@ -14,7 +18,7 @@ _LINE = 64
 
 def rows_together(row_bytes):
     """Rows of a turn, which share loads of weights and gradient."""
-    return 4 if row_bytes <= _SHORT else 8
+    return next((rows for rows, longest in _LONGEST.items() if row_bytes <= longest), _MANY)
 
 
 @njit(cache=True)
@@ -32,10 +36,33 @@ def _zeros(size, array):
 
 
 @njit(cache=True)
-def _place(rows, size, row):
-    """Where the vector begins in which a row begins, and how far into it that is; in elements."""
-    shift = (rows.ctypes.data // rows.itemsize + row * size) % vector.width(rows)
+def _place(origin, lanes, size, row):
+    """Where the vector begins in which a row begins, and how far into it that is; in elements.
+
+    ``origin`` is the address of the first row: to ask the array in every turn takes locked
+    additions, for which a processor lets no load pass.
+    """
+    shift = (origin + row * size) & (lanes - 1)
     return row * size - shift, shift
+
+
+@njit(cache=True, forceinline=True)
+def _moved(weights, j, shift, before):
+    """Weights from ``shift`` before number j on, and the vector that they end in."""
+    lanes = vector.width(weights)
+    if _SHUFFLED:
+        last = vector.load(weights, lanes + j, lanes)
+        return vector.join(before, last, lanes - shift), last
+    return vector.load(weights, lanes - shift + j, lanes), before
+
+
+@njit(cache=True, forceinline=True)
+def _add_moved(gradient, j, shift, before, share):
+    """Add a share of the gradient from ``shift`` before number j on; or what is due of two."""
+    lanes = vector.width(gradient)
+    at = j if _SHUFFLED else lanes - shift + j
+    due = vector.join(before, share, shift) if _SHUFFLED else share
+    vector.store(gradient, at, vector.load(gradient, at, lanes) + due)
 
 
 @njit(cache=True)
@@ -46,26 +73,30 @@ def _add_short_rows(rows, size, head, last, period, wanted, weights, gradient, k
     """
     lanes, together = vector.width(rows), len(tile)
     apart, ahead = period * size, _ahead(rows, period * together * size)
-    old, old_shift = _place(rows, size, head)
+    origin = rows.ctypes.data // rows.itemsize
+    old, old_shift = _place(origin, lanes, size, head)
+    none = vector.zero_tile(rows, lanes, 1)
     kept[:] = 0
     turn = 0
     for group in range(head, last, period * together):
         for row in range(group, group + period):
-            first, shift = _place(rows, size, row)
+            first, shift = _place(origin, lanes, size, row)
             following = (group + (row - group) * together) * size + ahead
             factors = vector.broadcast_tile(kept, 0, 1, lanes, together)
             sums = vector.zero_tile(rows, lanes, together)
-            here, there = lanes - shift, lanes - old_shift
-            for j in range(0, size + max(shift, old_shift), lanes):
+            seen = share = none[0]
+            stop = size + max(shift, old_shift)
+            for j in range(0, stop, lanes):
                 for i in range(together):
                     vector.prefetch(rows, following + j * together + i * lanes, 2)
-                w = vector.load_tile(weights, here + j, 0, lanes, 1)
+                w, seen = _moved(weights, j, shift, seen)
                 x = vector.load_tile(rows, first + j, apart, lanes, together)
-                sums = vector.add_outer(sums, x, w)
+                sums = vector.add_outer(sums, x, (w,))
                 x = vector.load_tile(rows, old + j, apart, lanes, together)
-                total = vector.load_tile(gradient, there + j, 0, lanes, 1)
-                total = vector.add_product(total, factors, x)
-                vector.store_tile(gradient, there + j, 0, total)
+                before, share = share, vector.add_product(none, factors, x)[0]
+                _add_moved(gradient, j, old_shift, before, share)
+            stop = (stop + lanes - 1) // lanes * lanes
+            _add_moved(gradient, stop, old_shift, share, none[0])
             y = vector.load(wanted, turn * together, together)
             vector.store(kept, 0, vector.totals(sums) - y)
             old, old_shift, turn = first, shift, turn + 1
@@ -82,10 +113,11 @@ def _add_long_rows(rows, size, head, last, period, wanted, weights, gradient, ke
     """`_add_rows` in two loops a turn, there and back: columns met last are still in L1."""
     lanes, together = vector.width(rows), len(tile)
     apart, ahead = period * size, _ahead(rows, period * together * size)
+    origin = rows.ctypes.data // rows.itemsize
     turn = 0
     for group in range(head, last, period * together):
         for row in range(group, group + period):
-            first, shift = _place(rows, size, row)
+            first, shift = _place(origin, lanes, size, row)
             following = (group + (row - group) * together) * size + ahead
             sums = vector.zero_tile(rows, lanes, together)
             for j in range(0, size + shift, lanes):
@@ -113,11 +145,11 @@ def _add_rows(rows, size, head, last, period, wanted, weights, gradient, kept, t
 
     A turn takes ``len(tile)`` rows, ``period`` rows apart. So they begin at the same place of a
     vector, and are loaded from where vectors begin; weights and gradient, which all of them share,
-    are loaded from as much before their first element, which is at ``lanes``, among zeros. Rows to
+    are met from as much before their first element, which is at ``lanes``, among zeros. Rows to
     come are brought into L2 meanwhile, in order: a processor that sees several of them being read
     side by side fetches less far ahead.
     """
-    if size * rows.itemsize <= _SHORT:
+    if len(tile) < _MANY:
         _add_short_rows(rows, size, head, last, period, wanted, weights, gradient, kept, tile)
     else:
         _add_long_rows(rows, size, head, last, period, wanted, weights, gradient, kept, tile)

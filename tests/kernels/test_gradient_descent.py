@@ -108,13 +108,14 @@ def test_a_large_l1_leaves_exact_zeros(kernel, diabetes, outputs):
     assert not found.any()
 
 
-# Sizes that reach each of the loops: few features; rows that meet lines alike, short and long, and
-# too few for that; outputs; and rows as they come from memory, to which X would have to be large.
+# Sizes that reach each of the loops: few features; rows that meet lines alike, of which four,
+# three, two or eight go together, and too few for that; outputs; and rows as they come from memory,
+# to which X would have to be large.
 @pytest.mark.parametrize(
     ("outputs", "from_memory"),
     [*((count, False) for count in (1, 2, 3, 8, 17, 40)), (1, True)],
 )
-@pytest.mark.parametrize("features", [3, 19, 31, 67, 131, 523, 2101])
+@pytest.mark.parametrize("features", [3, 19, 31, 67, 131, 449, 523, 2101])
 def test_fused_linear_fit_is_the_same_on_any_number_of_threads(
     features, outputs, from_memory, monkeypatch
 ):

@@ -106,15 +106,17 @@ def test_products_are_added():
 
 
 @njit
-def _join(array, result):
-    low, high = vector.load(array, 0, 8), vector.load(array, 8, 8)
-    vector.store(result, 0, vector.join(low, high, 3))
+def _join(array, result, first, lanes):
+    low, high = vector.load(array, 0, len(lanes)), vector.load(array, len(lanes), len(lanes))
+    vector.store(result, 0, vector.join(low, high, first))
 
 
-def test_vectors_are_joined():
-    array, result = numbers(16), np.empty(8, np.float32)
-    _join(array, result)
-    assert np.array_equal(result, array[3:11])
+@pytest.mark.parametrize(("dtype", "lanes"), [("float32", 16), ("float32", 4), ("float64", 8)])
+def test_vectors_are_joined(dtype, lanes):
+    array, result = numbers(2 * lanes, dtype), np.empty(lanes, dtype)
+    for first in range(lanes + 1):
+        _join(array, result, first, (0,) * lanes)
+        assert np.array_equal(result, array[first : first + lanes])
 
 
 @njit
