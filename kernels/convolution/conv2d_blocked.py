@@ -1,13 +1,15 @@
 """`conv2d` and its input gradient with filters as lanes, over images with channels together."""
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import product
 
 import numba
 import numpy as np
-from numba import njit, prange
+from numba import njit, prange, typeof, types
+from numba.np.numpy_support import as_dtype
 
 from convgrad.kernels import vector
+from convgrad.kernels.addresses import call, compiled
 from convgrad.kernels.convolution.conv2d_blocked_layout import (
     block_count,
     laid_out_elements,
@@ -16,6 +18,7 @@ from convgrad.kernels.convolution.conv2d_blocked_layout import (
 from convgrad.kernels.convolution.conv2d_blocked_weights import (
     VECTORS,
     filter_blocks,
+    halves,
     pack,
     pack_turned,
     packed_elements,
@@ -25,14 +28,10 @@ from convgrad.kernels.convolution.conv2d_numba_planes import PLANS, Axis
 from convgrad.kernels.convolution.geometry import output_sides
 from convgrad.kernels.registry import kernel
 
-_MOST, _SOME = 6, 2
+_MOST, _SOME, _FEW = 6, 4, 2
 """Outputs whose sums stay in registers, with up to four vectors of filters, or two of 16."""
-_KINDS = tuple(
-    tuple((0,) * (rows * min(vectors, VECTORS)) for rows in (_MOST, _SOME, 1))
-    for vectors in range(1, 5)
-)
-"""For each number of vectors: tuples as long as there are sums in a tile, and vectors."""
-_RUN = 200
+
+_RUN = 1500
 """About so many outputs are worked on together: each weight that is read serves all of them."""
 SMALLEST_PART = 1 << 18
 """Products, about 10 us of work: less is not worth waking a thread."""
@@ -87,41 +86,83 @@ def _sort_outputs(rows, columns, own, sides, pitches, seen, places, runs):
 
 
 @njit(cache=True)
-def _set_tile(pixels, outputs, at, run, shifts, groups, weights, first, sums, tile, vectors):
+def _set_tile(
+    pixels, outputs, at, run, shifts, groups, weights, first, sums, tile, vectors, halves
+):
     """Set the sums of some outputs over all channels, and the taps that see pixels.
 
-    ``tile`` and ``vectors`` are tuples, as long as there are sums, and vectors of filters.
+    Tuples say by their length how large a tile is: ``tile`` has a place for each sum, ``vectors``
+    for each vector of filters, ``halves`` if only half of the last one is there.
     """
-    lanes, step = vector.width(pixels), len(vectors) * vector.width(pixels)
+    lanes, wide, half = vector.width(pixels), len(vectors), len(halves)
+    step = wide * lanes - half * lanes // 2
     (seen, places), (offsets, channels), (down, across) = outputs, groups, shifts.shape
     total = vector.zero_tile(pixels, lanes, len(tile))
     for group in range(len(offsets)):
         deep = min(lanes, channels - group * lanes)
+        following = offsets[min(group + 1, len(offsets) - 1)] - offsets[group]
         for row in range(run[2], run[3]):
             tap = group * lanes * down * across + (row * across + run[4]) * deep
             for column in range(run[4], run[5]):
                 shift, here = offsets[group] + shifts[row, column], first + tap * step
+                for i in range(len(tile) // wide):
+                    vector.prefetch(pixels, seen[at + i] + shift + following, 1)
                 total = vector.add_gathered(
-                    total, pixels, seen, at, shift, weights, here, step, deep, len(vectors)
+                    total, pixels, seen, at, shift, weights, here, step, deep, wide, half
                 )
                 tap += deep
-    vector.store_scattered(sums, places, at, total, len(vectors))
+    vector.store_scattered(sums, places, at, total, wide)
 
 
-@njit(cache=True)
-def _set_sums(pixels, outputs, runs, shifts, groups, weights, first, sums, kind):
-    """Set the sums of all runs of outputs with a block of filters."""
-    most, some, vectors = kind
-    for number in range(len(runs)):
-        at, run = runs[number, 0], runs[number]
-        while at < run[1]:
-            own = pixels, outputs, at, run, shifts, groups, weights, first, sums
-            if run[1] - at > _MOST - _SOME:
-                _set_tile(*own, most, vectors)
-                at += _MOST
-            else:
-                _set_tile(*own, some, vectors)
-                at += _SOME
+def _sums_with(count, half):
+    """Make the function that sets the sums of all runs of outputs with a block of filters.
+
+    Parameters
+    ----------
+    count, half : int
+        Vectors of filters in the block; 1 if only half of the last one is there, else 0.
+    """
+    most, some, few = ((0,) * (outputs * count) for outputs in (_MOST, _SOME, _FEW))
+    columns = (0,) * count, (0,) * half
+
+    def set_sums(pixels, outputs, runs, shifts, groups, weights, first, sums):
+        for number in range(len(runs)):
+            at, run = runs[number, 0], runs[number]
+            while at < run[1]:
+                own = pixels, outputs, at, run, shifts, groups, weights, first, sums
+                left = run[1] - at
+                if left <= _FEW:
+                    _set_tile(*own, few, *columns)
+                    at += _FEW
+                elif left <= _SOME or _MOST < left <= 2 * _SOME:
+                    _set_tile(*own, some, *columns)
+                    at += _SOME
+                else:
+                    _set_tile(*own, most, *columns)
+                    at += _MOST
+
+    return set_sums
+
+
+@cache
+def _compiled(pixels, count, half):
+    """`_sums_with`, compiled for a Numba type of pixels."""
+    numbers, floats = types.intp[::1], pixels.dtype[::1]
+    outputs, runs = types.UniTuple(numbers, 2), types.intp[:, ::1]
+    groups = types.Tuple((numbers, types.intp))
+    own = pixels, outputs, runs, runs, groups, floats, types.intp, floats
+    return compiled(_sums_with(count, half), *own)
+
+
+@lru_cache(PLANS)
+def _addresses(pixels, filters):
+    """Of the function for each block of filters, by the Numba type of pixels."""
+    dtype = as_dtype(pixels.dtype)
+    vectors, blocks = block_count(filters, dtype), filter_blocks(filters, dtype)
+    counts = np.diff([block * vectors // blocks for block in range(blocks + 1)])
+    last = [0] * (blocks - 1) + [halves(filters, dtype)]
+    kinds = zip(counts.tolist(), last)
+    return np.array([_compiled(pixels, *kind).address for kind in kinds])
 
 
 @njit(cache=True)
@@ -169,7 +210,9 @@ def _write(sums, vectors, first, own, sides, target, square, result):
 
 
 @njit(cache=True)
-def _set_part(pixels, axes, pitches, shifts, groups, weights, sides, target, blocks, own, result):
+def _set_part(
+    pixels, axes, pitches, shifts, groups, weights, sides, target, addresses, blocks, own, result
+):
     """Set some rows of outputs, of one image after the other, with some of the filters.
 
     Parameters
@@ -187,8 +230,10 @@ def _set_part(pixels, axes, pitches, shifts, groups, weights, sides, target, blo
         From `conv2d_blocked_weights`.
     target : (int, int, int)
         Row and column of the first output in the result, and how far apart they lie there.
-    blocks : (int, int, int)
-        Blocks of filters: the first, the one after the last, and all.
+    addresses : ndarray
+        Of what sets the sums with each block of filters.
+    blocks : (int, int)
+        First block of filters, and the one after the last.
     own : (int, int)
         First row, and the one after the last.
     result : ndarray, shape (batch, filters, height, width)
@@ -208,32 +253,24 @@ def _set_part(pixels, axes, pitches, shifts, groups, weights, sides, target, blo
         rows = own[0] + turn * count // turns, own[0] + (turn + 1) * count // turns
         number = _sort_outputs(axes[0], axes[1], rows, sides, pitches, seen, places, runs)
         for block in range(blocks[0], blocks[1]):
-            first = block * vectors // blocks[2]
-            wide = (block + 1) * vectors // blocks[2] - first
+            first = block * vectors // len(addresses)
+            wide = (block + 1) * vectors // len(addresses) - first
             task = pixels, (seen, places), runs[:number], shifts, groups, weights, first * depth
-            if wide == 1:
-                _set_sums(*task, sums, _KINDS[0])
-            elif wide == 2:
-                _set_sums(*task, sums, _KINDS[1])
-            elif wide == 3:
-                _set_sums(*task, sums, _KINDS[2])
-            else:
-                _set_sums(*task, sums, _KINDS[3])
+            call(addresses[block], (*task, sums))
             _write(sums, wide, first, rows, sides, target, square, result)
 
 
 @njit(cache=True, parallel=True)
 def _set_parts(
-    pixels, axes, pitches, shifts, groups, weights, sides, target, blocks, parts, result
+    pixels, axes, pitches, shifts, groups, weights, sides, target, addresses, parts, result
 ):
-    rows = result.shape[0] * sides[0]
+    rows, blocks = result.shape[0] * sides[0], len(addresses)
     for part in prange(parts[0] * parts[1]):
         i, j = part // parts[1], part % parts[1]
         own = i * rows // parts[0], (i + 1) * rows // parts[0]
-        share = j * blocks // parts[1], (j + 1) * blocks // parts[1], blocks
-        _set_part(
-            *(pixels, axes, pitches, shifts, groups, weights, sides, target, share, own, result)
-        )
+        share = j * blocks // parts[1], (j + 1) * blocks // parts[1]
+        task = pixels, axes, pitches, shifts, groups, weights, sides, target, addresses
+        _set_part(*task, share, own, result)
 
 
 @lru_cache(PLANS)
@@ -291,18 +328,22 @@ def _correlate(pixels, size, channels, weights, axes, steps, result):
     shifts = np.add.outer(np.multiply(rows.shifts, row), np.multiply(columns.shifts, pixel))
     reached = tuple(_reached(axis.count, step, axis.shifts, n) for axis, n in zip(axes, size))
     batch, filters = result.shape[:2]
-    blocks, vectors = filter_blocks(filters, result.dtype), block_count(filters, result.dtype)
+    vectors, addresses = (
+        block_count(filters, result.dtype),
+        _addresses(typeof(pixels.flat), filters),
+    )
+    blocks = len(addresses)
     work = batch * filters * rows.count * columns.count * channels * shifts.size
     parts = max(min(work // SMALLEST_PART, numba.get_num_threads()), 1)
     pitches, target = (image, row * step, pixel * step), (rows.first, columns.first, apart)
     task = pixels.flat, reached, pitches, shifts, (pixels.groups, channels), weights
-    sides = rows.count, columns.count
+    task += (rows.count, columns.count), target, addresses
     shares = _shares(batch * rows.count, vectors, blocks, parts)
     if shares == (1, 1):
         own = 0, batch * rows.count
-        _set_part(*task, sides, target, (0, blocks, blocks), own, result)
+        _set_part(*task, (0, blocks), own, result)
     else:
-        _set_parts(*task, sides, target, blocks, shares, result)
+        _set_parts(*task, shares, result)
 
 
 def _serves(images, filters, *, groups, **_):

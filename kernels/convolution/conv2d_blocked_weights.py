@@ -17,9 +17,24 @@ def filter_blocks(count, dtype):
     return 2 * -(-vectors // (2 * VECTORS)) if vectors > VECTORS else 1
 
 
+def halves(count, dtype):
+    """Half vectors in a row of filters: 1 if the last of them fit in one, else 0.
+
+    Where registers have 512 bits: some processors take these in two turns, a half in one.
+    """
+    lanes = vector.lanes_of(dtype)
+    return int(vector.register_bytes() == 64 and 0 < count % lanes <= lanes // 2)
+
+
+def _filled(count, dtype):
+    """Filters, and lanes that are left idle beside them."""
+    lanes = vector.lanes_of(dtype)
+    return block_count(count, dtype) * lanes - halves(count, dtype) * lanes // 2
+
+
 def packed_elements(count, own, dtype):
     """Elements of filters with ``own`` weights each, once they are packed."""
-    return block_count(count, dtype) * vector.lanes_of(dtype) * own
+    return _filled(count, dtype) * own
 
 
 def pack(filters):
@@ -28,10 +43,10 @@ def pack(filters):
     Of channels a vector goes together: its taps one after another, the channels of each.
     """
     count, channels, *taps = filters.shape
-    vectors, own = block_count(count, filters.dtype), channels * int(np.prod(taps))
+    filled, own = _filled(count, filters.dtype), channels * int(np.prod(taps))
     weights = np.empty(packed_elements(count, own, filters.dtype), filters.dtype)
     blocks = filter_blocks(count, filters.dtype)
-    _pack(plain(filters).reshape(count, channels, -1), vectors, blocks, weights)
+    _pack(plain(filters).reshape(count, channels, -1), filled, blocks, weights)
     return weights
 
 
@@ -39,17 +54,34 @@ def pack_turned(filters, taps):
     """As `pack`, with some of the taps, and channels and filters exchanged."""
     channels, count = filters.shape[:2]
     weights = np.empty(packed_elements(count, channels * taps.size, filters.dtype), filters.dtype)
-    vectors, blocks = block_count(count, filters.dtype), filter_blocks(count, filters.dtype)
-    _pack_turned(plain(filters).reshape(channels, count, -1), taps, vectors, blocks, weights)
+    filled, blocks = _filled(count, filters.dtype), filter_blocks(count, filters.dtype)
+    _pack_turned(plain(filters).reshape(channels, count, -1), taps, filled, blocks, weights)
     return weights
 
 
 @njit(cache=True)
-def _block_of(number, vectors, blocks):
-    """First vector of filters of the block that one is in, and how many it has."""
+def _place(number, filled, blocks, lanes):
+    """Where a vector of filters goes in the rows of its block.
+
+    Returns
+    -------
+    int, int, int, int
+        First filter of the block, how many it has, the vector's own first, and how many it has.
+    """
+    vectors = (filled + lanes - 1) // lanes
     block = ((number + 1) * blocks - 1) // vectors
-    first = block * vectors // blocks
-    return first, (block + 1) * vectors // blocks - first
+    first, begin = block * vectors // blocks * lanes, number * lanes
+    end = min((block + 1) * vectors // blocks * lanes, filled)
+    return first, end - first, begin, min(lanes, filled - begin)
+
+
+@njit(cache=True)
+def _store_row(weights, at, row, width):
+    """Store a vector, or the first half of one."""
+    if width == vector.width(weights):
+        vector.store(weights, at, row)
+    else:
+        vector.store_first(weights, at, row, width)
 
 
 @njit(cache=True)
@@ -65,22 +97,21 @@ def _load_square(flat, at, pitch, rows, some, lines):
 
 
 @njit(cache=True, parallel=True)
-def _pack(filters, vectors, blocks, weights):
-    for number in prange(vectors):
-        _pack_vector(filters, np.int64(number), vectors, blocks, weights)
+def _pack(filters, filled, blocks, weights):
+    for number in prange(-(-filled // vector.width(filters))):
+        _pack_vector(filters, np.int64(number), filled, blocks, weights)
 
 
 @njit(cache=True)
-def _pack_vector(filters, number, vectors, blocks, weights):
+def _pack_vector(filters, number, filled, blocks, weights):
     """Set the weights of a vector of filters."""
     lanes = vector.width(filters)
     count, channels, taps = filters.shape
     flat, own = filters.reshape(-1), channels * taps
-    first, wide = _block_of(number, vectors, blocks)
+    first, step, begin, width = _place(number, filled, blocks, lanes)
     lines = np.zeros(lanes * lanes, filters.dtype)
     square = np.empty(lanes * lanes, filters.dtype)
-    begin, rows = number * lanes, min(lanes, count - number * lanes)
-    at, step = (first * own + number - first) * lanes, wide * lanes
+    at, rows = first * own + begin - first, min(lanes, count - begin)
     left, channel, tap = channels, 0, 0
     deep = min(lanes, left)
     for i in range(0, own, lanes):
@@ -89,7 +120,7 @@ def _pack_vector(filters, number, vectors, blocks, weights):
         vector.store_tile(square, 0, lanes, tile)
         for j in range(some):
             row = vector.load(square, j * lanes, lanes)
-            vector.store(weights, at + (tap * deep + channel) * step, row)
+            _store_row(weights, at + (tap * deep + channel) * step, row, width)
             tap += 1
             if tap == taps:
                 tap, channel = 0, channel + 1
@@ -100,22 +131,21 @@ def _pack_vector(filters, number, vectors, blocks, weights):
 
 
 @njit(cache=True, parallel=True)
-def _pack_turned(filters, taps, vectors, blocks, weights):
-    for number in prange(vectors):
-        _pack_turned_vector(filters, taps, np.int64(number), vectors, blocks, weights)
+def _pack_turned(filters, taps, filled, blocks, weights):
+    for number in prange(-(-filled // vector.width(filters))):
+        _pack_turned_vector(filters, taps, np.int64(number), filled, blocks, weights)
 
 
 @njit(cache=True)
-def _pack_turned_vector(filters, taps, number, vectors, blocks, weights):
+def _pack_turned_vector(filters, taps, number, filled, blocks, weights):
     """As `_pack_vector`, with some of the taps, and channels and filters exchanged."""
     lanes = vector.width(filters)
     channels, count, all_taps = filters.shape
     flat, own = filters.reshape(-1), channels * len(taps)
-    first, wide = _block_of(number, vectors, blocks)
+    first, step, begin, width = _place(number, filled, blocks, lanes)
     lines = np.zeros(lanes * lanes, filters.dtype)
     squares = np.empty((all_taps + lanes) * lanes, filters.dtype)
-    begin, rows = number * lanes, min(lanes, count - number * lanes)
-    at, step = (first * own + number - first) * lanes, wide * lanes
+    at, rows = first * own + begin - first, min(lanes, count - begin)
     for channel in range(channels):
         seen = (channel * count + begin) * all_taps
         for tap in range(0, all_taps, lanes):
@@ -127,4 +157,4 @@ def _pack_turned_vector(filters, taps, number, vectors, blocks, weights):
         for place in range(len(taps)):
             row = vector.load(squares, taps[place] * lanes, lanes)
             to = group * len(taps) + place * deep + channel - group
-            vector.store(weights, at + to * step, row)
+            _store_row(weights, at + to * step, row, width)
