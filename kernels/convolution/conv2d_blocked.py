@@ -5,8 +5,7 @@ from itertools import product
 
 import numba
 import numpy as np
-from numba import njit, prange, typeof, types
-from numba.np.numpy_support import as_dtype
+from numba import from_dtype, njit, prange, types
 
 from convgrad.kernels import vector
 from convgrad.kernels.addresses import call, compiled
@@ -145,24 +144,22 @@ def _sums_with(count, half):
 
 
 @cache
-def _compiled(pixels, count, half):
-    """`_sums_with`, compiled for a Numba type of pixels."""
-    numbers, floats = types.intp[::1], pixels.dtype[::1]
+def _compiled(dtype, count, half):
+    """`_sums_with`, compiled for a dtype."""
+    numbers, floats = types.intp[::1], from_dtype(dtype)[::1]
     outputs, runs = types.UniTuple(numbers, 2), types.intp[:, ::1]
     groups = types.Tuple((numbers, types.intp))
-    own = pixels, outputs, runs, runs, groups, floats, types.intp, floats
+    own = floats, outputs, runs, runs, groups, floats, types.intp, floats
     return compiled(_sums_with(count, half), *own)
 
 
-@lru_cache(PLANS)
-def _addresses(pixels, filters):
-    """Of the function for each block of filters, by the Numba type of pixels."""
-    dtype = as_dtype(pixels.dtype)
+def _addresses(dtype, filters):
+    """Of the function for each block of filters."""
     vectors, blocks = block_count(filters, dtype), filter_blocks(filters, dtype)
     counts = np.diff([block * vectors // blocks for block in range(blocks + 1)])
     last = [0] * (blocks - 1) + [halves(filters, dtype)]
     kinds = zip(counts.tolist(), last)
-    return np.array([_compiled(pixels, *kind).address for kind in kinds])
+    return np.array([_compiled(dtype, *kind).address for kind in kinds])
 
 
 @njit(cache=True)
@@ -273,7 +270,6 @@ def _set_parts(
         _set_part(*task, share, own, result)
 
 
-@lru_cache(PLANS)
 def _reached(count, step, shifts, size):
     """Outputs along one axis that see pixels by the same taps, which lie side by side.
 
@@ -290,7 +286,6 @@ def _reached(count, step, shifts, size):
     return np.column_stack([starts, np.append(starts[1:], count), taps[starts]])
 
 
-@lru_cache(PLANS)
 def _shares(rows, vectors, blocks, parts):
     """Parts of rows, and of blocks of filters: the largest is as small as can be, none is empty."""
 
@@ -301,6 +296,34 @@ def _shares(rows, vectors, blocks, parts):
 
     downs = range(min(parts, rows), 0, -1)
     return min([(down, min(parts // down, blocks)) for down in downs], key=largest)
+
+
+@lru_cache(PLANS)
+def _plan(axes, steps, size, pitches, channels, shape, dtype, threads):
+    """What `_set_part` takes besides arrays, in parts, and shares of threads.
+
+    Parameters
+    ----------
+    axes, steps, size
+        See `_correlate`.
+    pitches : (int, int, int)
+        Of the pixels.
+    channels : int
+    shape : (int, int)
+        Images and filters.
+    dtype : dtype
+    threads : int
+    """
+    (rows, columns), (step, apart), (image, row, pixel) = axes, steps, pitches
+    shifts = np.add.outer(np.multiply(rows.shifts, row), np.multiply(columns.shifts, pixel))
+    reached = tuple(_reached(axis.count, step, axis.shifts, n) for axis, n in zip(axes, size))
+    batch, filters = shape
+    addresses, sides = _addresses(dtype, filters), (rows.count, columns.count)
+    work = batch * filters * rows.count * columns.count * channels * shifts.size
+    parts = max(min(work // SMALLEST_PART, threads), 1)
+    shares = _shares(batch * rows.count, block_count(filters, dtype), len(addresses), parts)
+    pixels = reached, (image, row * step, pixel * step), shifts
+    return pixels, (sides, (rows.first, columns.first, apart), addresses), shares
 
 
 def _correlate(pixels, size, channels, weights, axes, steps, result):
@@ -320,28 +343,14 @@ def _correlate(pixels, size, channels, weights, axes, steps, result):
         result.
     """
     rows, columns = axes
-    step, apart = steps
     if not rows.taps or not columns.taps:
-        result[:, :, rows.first :: apart, columns.first :: apart] = 0
+        result[:, :, rows.first :: steps[1], columns.first :: steps[1]] = 0
         return
-    image, row, pixel = pixels.pitches
-    shifts = np.add.outer(np.multiply(rows.shifts, row), np.multiply(columns.shifts, pixel))
-    reached = tuple(_reached(axis.count, step, axis.shifts, n) for axis, n in zip(axes, size))
-    batch, filters = result.shape[:2]
-    vectors, addresses = (
-        block_count(filters, result.dtype),
-        _addresses(typeof(pixels.flat), filters),
-    )
-    blocks = len(addresses)
-    work = batch * filters * rows.count * columns.count * channels * shifts.size
-    parts = max(min(work // SMALLEST_PART, numba.get_num_threads()), 1)
-    pitches, target = (image, row * step, pixel * step), (rows.first, columns.first, apart)
-    task = pixels.flat, reached, pitches, shifts, (pixels.groups, channels), weights
-    task += (rows.count, columns.count), target, addresses
-    shares = _shares(batch * rows.count, vectors, blocks, parts)
+    own = channels, result.shape[:2], result.dtype, numba.get_num_threads()
+    seen, outputs, shares = _plan(axes, steps, size, pixels.pitches, *own)
+    task = pixels.flat, *seen, (pixels.groups, channels), weights, *outputs
     if shares == (1, 1):
-        own = 0, batch * rows.count
-        _set_part(*task, (0, blocks), own, result)
+        _set_part(*task, (0, len(outputs[2])), (0, len(result) * rows.count), result)
     else:
         _set_parts(*task, shares, result)
 
@@ -352,7 +361,7 @@ def _serves(images, filters, *, groups, **_):
 
 def _sampled(filter_size, stride, padding):
     """How far apart the pixels lie that a layer sees, of rows and of columns alike."""
-    return stride if filter_size == (1, 1) and not np.any(padding) else 1
+    return stride if filter_size == (1, 1) and not any(map(any, padding)) else 1
 
 
 def _workspace(images, filters, *, stride, padding, **_):
@@ -363,17 +372,23 @@ def _workspace(images, filters, *, stride, padding, **_):
     return (laid_out_elements(images, step) + weights) * images.itemsize
 
 
+@lru_cache(PLANS)
+def _axes(sides, filter_size, padding, dilation):
+    """Outputs along rows and along columns."""
+    return tuple(
+        Axis(0, count, range(taps), (), tuple(range(-before, taps * dilation - before, dilation)))
+        for count, taps, (before, _) in zip(sides, filter_size, padding)
+    )
+
+
 def _run(images, filters, *, stride, padding, dilation, groups, out, weights):
     size, filter_size = images.shape[2:], filters.shape[2:]
     sides = output_sides(size, filter_size, stride, padding, dilation)
     if out is None:
         out = np.empty((len(images), len(filters), *sides), images.dtype)
     sampled = _sampled(filter_size, stride, padding)
-    axes = [
-        Axis(0, count, range(taps), (), tuple(range(-before, taps * dilation - before, dilation)))
-        for count, taps, (before, _) in zip(sides, filter_size, padding)
-    ]
-    size = [-(-side // sampled) for side in size]
+    axes = _axes(sides, filter_size, padding, dilation)
+    size = tuple(-(-side // sampled) for side in size)
     pixels, steps = lay_out(images, sampled), (stride // sampled, 1)
     _correlate(pixels, size, filters.shape[1], weights, axes, steps, out)
     return out
@@ -429,7 +444,7 @@ def _run_back(
             axis._replace(shifts=tuple(shift - zeros for shift in axis.shifts))
             for axis, zeros in zip(pair, layout.before)
         ]
-        _correlate(pixels, sides, len(filters), weights, own, (1, stride), out)
+        _correlate(pixels, sides, len(filters), weights, tuple(own), (1, stride), out)
     return out
 
 

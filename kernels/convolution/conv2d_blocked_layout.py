@@ -1,6 +1,7 @@
 """Images laid out so that a vector of channels lies together: the layout of ``conv2d_blocked``."""
 
 from functools import lru_cache
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -33,9 +34,9 @@ def laid_out_elements(images, step=1):
     if _channels_last(images) is not None:
         return 0
     batch, channels, *size = images.shape
-    pixels = np.prod([-(-side // step) for side in size], dtype=int)
+    pixels = prod(-(-side // step) for side in size)
     lanes = vector.lanes_of(images.dtype)
-    return batch * block_count(channels, images.dtype) * lanes * int(pixels)
+    return batch * block_count(channels, images.dtype) * lanes * pixels
 
 
 def lay_out(images, step=1):

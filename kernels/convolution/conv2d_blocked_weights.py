@@ -1,5 +1,7 @@
 """Filters packed for ``conv2d_blocked``: what a tile reads of its weights is one run of memory."""
 
+from math import prod
+
 import numpy as np
 from numba import njit, prange
 
@@ -12,9 +14,12 @@ VECTORS = 4 if vector.register_bytes() == 64 else 2
 
 
 def filter_blocks(count, dtype):
-    """Blocks of filters: as equal as can be, and an even number, so that threads can share them."""
-    vectors = block_count(count, dtype)
-    return 2 * -(-vectors // (2 * VECTORS)) if vectors > VECTORS else 1
+    """Blocks of filters, as equal as can be.
+
+    Their number is even, so that threads can share them, unless that would leave single vectors.
+    """
+    blocks = block_count(count, dtype, VECTORS)
+    return blocks + blocks % 2 if VECTORS > 2 and blocks > 1 else blocks
 
 
 def halves(count, dtype):
@@ -43,7 +48,7 @@ def pack(filters):
     Of channels a vector goes together: its taps one after another, the channels of each.
     """
     count, channels, *taps = filters.shape
-    filled, own = _filled(count, filters.dtype), channels * int(np.prod(taps))
+    filled, own = _filled(count, filters.dtype), channels * prod(taps)
     weights = np.empty(packed_elements(count, own, filters.dtype), filters.dtype)
     blocks = filter_blocks(count, filters.dtype)
     _pack(plain(filters).reshape(count, channels, -1), filled, blocks, weights)
