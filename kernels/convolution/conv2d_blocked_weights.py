@@ -2,15 +2,19 @@
 
 from math import prod
 
+import numba
 import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
-from convgrad.kernels.convolution.conv2d_blocked_layout import block_count
+from convgrad.kernels.convolution.conv2d_blocked_layout import SMALLEST_COPY, block_count
 from convgrad.kernels.validation import plain
 
 VECTORS = 4 if vector.register_bytes() == 64 else 2
 """Of filters in a block, at most."""
+
+_PARTS = 2
+"""Of a block, packed by a thread each."""
 
 
 def filter_blocks(count, dtype):
@@ -51,7 +55,9 @@ def pack(filters):
     filled, own = _filled(count, filters.dtype), channels * prod(taps)
     weights = np.empty(packed_elements(count, own, filters.dtype), filters.dtype)
     blocks = filter_blocks(count, filters.dtype)
-    _pack(plain(filters).reshape(count, channels, -1), filled, blocks, weights)
+    shared = numba.get_num_threads() > 1 and weights.size >= SMALLEST_COPY
+    put = _pack_shared if shared else _pack
+    put(plain(filters).reshape(count, channels, -1), filled, blocks, weights)
     return weights
 
 
@@ -65,19 +71,11 @@ def pack_turned(filters, taps):
 
 
 @njit(cache=True)
-def _place(number, filled, blocks, lanes):
-    """Where a vector of filters goes in the rows of its block.
-
-    Returns
-    -------
-    int, int, int, int
-        First filter of the block, how many it has, the vector's own first, and how many it has.
-    """
+def _ends(block, filled, blocks, lanes):
+    """First filter of a block, and the one after the last, idle ones too."""
     vectors = (filled + lanes - 1) // lanes
-    block = ((number + 1) * blocks - 1) // vectors
-    first, begin = block * vectors // blocks * lanes, number * lanes
-    end = min((block + 1) * vectors // blocks * lanes, filled)
-    return first, end - first, begin, min(lanes, filled - begin)
+    first, end = block * vectors // blocks, (block + 1) * vectors // blocks
+    return first * lanes, min(end * lanes, filled)
 
 
 @njit(cache=True)
@@ -101,38 +99,53 @@ def _load_square(flat, at, pitch, rows, some, lines):
     return vector.transpose(vector.load_tile(lines, 0, lanes, lanes, lanes))
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True)
 def _pack(filters, filled, blocks, weights):
-    for number in prange(-(-filled // vector.width(filters))):
-        _pack_vector(filters, np.int64(number), filled, blocks, weights)
+    groups = -(-filters.shape[1] // vector.width(filters))
+    for block in range(blocks):
+        _pack_groups(filters, np.int64(block), (0, groups), filled, blocks, weights)
+
+
+@njit(cache=True, parallel=True)
+def _pack_shared(filters, filled, blocks, weights):
+    groups = -(-filters.shape[1] // vector.width(filters))
+    for part in prange(blocks * _PARTS):
+        block, share = np.int64(part) // _PARTS, np.int64(part) % _PARTS
+        own = share * groups // _PARTS, (share + 1) * groups // _PARTS
+        _pack_groups(filters, block, own, filled, blocks, weights)
 
 
 @njit(cache=True)
-def _pack_vector(filters, number, filled, blocks, weights):
-    """Set the weights of a vector of filters."""
+def _pack_groups(filters, block, groups, filled, blocks, weights):
+    """Set the weights of a block of filters, of some vectors of channels."""
     lanes = vector.width(filters)
     count, channels, taps = filters.shape
     flat, own = filters.reshape(-1), channels * taps
-    first, step, begin, width = _place(number, filled, blocks, lanes)
+    first, end = _ends(block, filled, blocks, lanes)
+    step = end - first
     lines = np.zeros(lanes * lanes, filters.dtype)
-    square = np.empty(lanes * lanes, filters.dtype)
-    at, rows = first * own + begin - first, min(lanes, count - begin)
-    left, channel, tap = channels, 0, 0
-    deep = min(lanes, left)
-    for i in range(0, own, lanes):
-        some = min(lanes, own - i)
-        tile = _load_square(flat, begin * own + i, own, rows, some, lines)
-        vector.store_tile(square, 0, lanes, tile)
-        for j in range(some):
-            row = vector.load(square, j * lanes, lanes)
-            _store_row(weights, at + (tap * deep + channel) * step, row, width)
-            tap += 1
-            if tap == taps:
-                tap, channel = 0, channel + 1
-                if channel == deep:
-                    at += deep * taps * step
-                    left, channel = left - deep, 0
-                    deep = min(lanes, left)
+    squares = np.empty((taps + 1) * lanes * lanes, filters.dtype)
+    for group in range(groups[0], groups[1]):
+        begin = group * lanes * taps
+        deep = min(lanes, channels - group * lanes)
+        for number in range(first, end, lanes):
+            rows, width = min(lanes, count - number), min(lanes, end - number)
+            # What comes next: the same channels of other filters, or the next of these.
+            last = number + lanes >= end
+            ahead = (first - number) * own + lanes * taps if last else lanes * own
+            for i in range(0, deep * taps, lanes):
+                at, some = number * own + begin + i, min(lanes, deep * taps - i)
+                for j in range(lanes):
+                    vector.prefetch(flat, at + ahead + j * own, 2)
+                tile = _load_square(flat, at, own, rows, some, lines)
+                vector.store_tile(squares, i * lanes, lanes, tile)
+            # In the order of what is written: taps of a channel lie 4 KB apart there.
+            to = first * own + begin * step + number - first
+            for tap in range(taps):
+                for channel in range(deep):
+                    row = vector.load(squares, (channel * taps + tap) * lanes, lanes)
+                    _store_row(weights, to, row, width)
+                    to += step
 
 
 @njit(cache=True, parallel=True)
@@ -147,7 +160,9 @@ def _pack_turned_vector(filters, taps, number, filled, blocks, weights):
     lanes = vector.width(filters)
     channels, count, all_taps = filters.shape
     flat, own = filters.reshape(-1), channels * len(taps)
-    first, step, begin, width = _place(number, filled, blocks, lanes)
+    vectors, begin = (filled + lanes - 1) // lanes, number * lanes
+    first, end = _ends(((number + 1) * blocks - 1) // vectors, filled, blocks, lanes)
+    step, width = end - first, min(lanes, end - begin)
     lines = np.zeros(lanes * lanes, filters.dtype)
     squares = np.empty((all_taps + lanes) * lanes, filters.dtype)
     at, rows = first * own + begin - first, min(lanes, count - begin)
