@@ -1,23 +1,22 @@
 """`conv2d` and its input gradient with filters as lanes, over images with channels together."""
 
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import product
 
 import numba
 import numpy as np
-from numba import from_dtype, njit, prange, types
+from numba import njit, prange
 
 from convgrad.kernels import vector
-from convgrad.kernels.addresses import call, compiled
+from convgrad.kernels.addresses import call
 from convgrad.kernels.convolution.conv2d_blocked_layout import (
     block_count,
     laid_out_elements,
     lay_out,
 )
+from convgrad.kernels.convolution.conv2d_blocked_tiles import addresses_of
 from convgrad.kernels.convolution.conv2d_blocked_weights import (
     VECTORS,
-    filter_blocks,
-    halves,
     pack,
     pack_turned,
     packed_elements,
@@ -26,9 +25,6 @@ from convgrad.kernels.convolution.conv2d_numba import backward_layout
 from convgrad.kernels.convolution.conv2d_numba_planes import PLANS, Axis
 from convgrad.kernels.convolution.geometry import output_sides
 from convgrad.kernels.registry import kernel
-
-_MOST, _SOME, _FEW = 6, 4, 2
-"""Outputs whose sums stay in registers, with up to four vectors of filters, or two of 16."""
 
 _RUN = 1500
 """About so many outputs are worked on together: each weight that is read serves all of them."""
@@ -82,84 +78,6 @@ def _sort_outputs(rows, columns, own, sides, pitches, seen, places, runs):
                 seen[count], places[count] = seen[count - 1], places[count - 1]
                 number, count = number + 1, count + 1
     return number
-
-
-@njit(cache=True)
-def _set_tile(
-    pixels, outputs, at, run, shifts, groups, weights, first, sums, tile, vectors, halves
-):
-    """Set the sums of some outputs over all channels, and the taps that see pixels.
-
-    Tuples say by their length how large a tile is: ``tile`` has a place for each sum, ``vectors``
-    for each vector of filters, ``halves`` if only half of the last one is there.
-    """
-    lanes, wide, half = vector.width(pixels), len(vectors), len(halves)
-    step = wide * lanes - half * lanes // 2
-    (seen, places), (offsets, channels), (down, across) = outputs, groups, shifts.shape
-    total = vector.zero_tile(pixels, lanes, len(tile))
-    for group in range(len(offsets)):
-        deep = min(lanes, channels - group * lanes)
-        following = offsets[min(group + 1, len(offsets) - 1)] - offsets[group]
-        for row in range(run[2], run[3]):
-            tap = group * lanes * down * across + (row * across + run[4]) * deep
-            for column in range(run[4], run[5]):
-                shift, here = offsets[group] + shifts[row, column], first + tap * step
-                for i in range(len(tile) // wide):
-                    vector.prefetch(pixels, seen[at + i] + shift + following, 1)
-                total = vector.add_gathered(
-                    total, pixels, seen, at, shift, weights, here, step, deep, wide, half
-                )
-                tap += deep
-    vector.store_scattered(sums, places, at, total, wide)
-
-
-def _sums_with(count, half):
-    """Make the function that sets the sums of all runs of outputs with a block of filters.
-
-    Parameters
-    ----------
-    count, half : int
-        Vectors of filters in the block; 1 if only half of the last one is there, else 0.
-    """
-    most, some, few = ((0,) * (outputs * count) for outputs in (_MOST, _SOME, _FEW))
-    columns = (0,) * count, (0,) * half
-
-    def set_sums(pixels, outputs, runs, shifts, groups, weights, first, sums):
-        for number in range(len(runs)):
-            at, run = runs[number, 0], runs[number]
-            while at < run[1]:
-                own = pixels, outputs, at, run, shifts, groups, weights, first, sums
-                left = run[1] - at
-                if left <= _FEW:
-                    _set_tile(*own, few, *columns)
-                    at += _FEW
-                elif left <= _SOME or _MOST < left <= 2 * _SOME:
-                    _set_tile(*own, some, *columns)
-                    at += _SOME
-                else:
-                    _set_tile(*own, most, *columns)
-                    at += _MOST
-
-    return set_sums
-
-
-@cache
-def _compiled(dtype, count, half):
-    """`_sums_with`, compiled for a dtype."""
-    numbers, floats = types.intp[::1], from_dtype(dtype)[::1]
-    outputs, runs = types.UniTuple(numbers, 2), types.intp[:, ::1]
-    groups = types.Tuple((numbers, types.intp))
-    own = floats, outputs, runs, runs, groups, floats, types.intp, floats
-    return compiled(_sums_with(count, half), *own)
-
-
-def _addresses(dtype, filters):
-    """Of the function for each block of filters."""
-    vectors, blocks = block_count(filters, dtype), filter_blocks(filters, dtype)
-    counts = np.diff([block * vectors // blocks for block in range(blocks + 1)])
-    last = [0] * (blocks - 1) + [halves(filters, dtype)]
-    kinds = zip(counts.tolist(), last)
-    return np.array([_compiled(dtype, *kind).address for kind in kinds])
 
 
 @njit(cache=True)
@@ -318,7 +236,7 @@ def _plan(axes, steps, size, pitches, channels, shape, dtype, threads):
     shifts = np.add.outer(np.multiply(rows.shifts, row), np.multiply(columns.shifts, pixel))
     reached = tuple(_reached(axis.count, step, axis.shifts, n) for axis, n in zip(axes, size))
     batch, filters = shape
-    addresses, sides = _addresses(dtype, filters), (rows.count, columns.count)
+    addresses, sides = addresses_of(dtype, filters), (rows.count, columns.count)
     work = batch * filters * rows.count * columns.count * channels * shifts.size
     parts = max(min(work // SMALLEST_PART, threads), 1)
     shares = _shares(batch * rows.count, block_count(filters, dtype), len(addresses), parts)
@@ -408,7 +326,8 @@ def numba_blocked(images, filters, *, stride, padding, dilation, groups, out=Non
     takes, for each channel of a tap, 4 loads of weights and 6 broadcasts for 24 multiply-adds (2
     for 12 on 16 registers). Its outputs may lie anywhere, as each has an address of its own; they
     are sorted by the taps that see pixels, and no other taps are taken: as many flops as the
-    definition, but for the last tile of a kind and the lanes of the last filters. So there are no
+    definition, but for the last tile of a kind and the lanes of the last filters, which take half a
+    vector where that is enough. What is left over goes to tiles of 4 and 2. So there are no
     zeros around images, and none between rows. Sums are turned round to planes at last, and run in
     a fixed order. Work is split over rows of all images, or over blocks of filters. Prepared,
     filters are kept packed. For layers of some ten channels and filters, small images too; no
