@@ -1,8 +1,8 @@
-"""Compiled functions by their address, for parallel loops that call one with much behind it.
+"""Compiled functions by their address, for loops that call large ones, or one of many.
 
 Numba compiles all that a function calls once more with it, and makes of a parallel loop four
 functions around each other: what the loop calls is compiled five times over. Called by its address,
-it is compiled once.
+it is compiled once; and of a function that has many forms, only those that are asked for.
 """
 
 import zlib

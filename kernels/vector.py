@@ -728,18 +728,32 @@ def add_panel(
 
 
 @intrinsic(prefer_literal=True)
-def add_gathered(typing, tile, left, places, first, shift, right, start, step, depth, columns):
+def add_gathered(
+    typing, tile, left, places, first, shift, right, start, step, depth, columns, halves
+):
     """Add a product of matrices to a tile whose rows are ``columns`` (constant) vectors.
 
     Row i of the left matrix lies from ``places[first + i] + shift`` on, its ``depth`` columns, at
     least one, side by side. Rows of the right one lie from ``start`` on ``step`` apart, their
-    vectors side by side.
+    vectors side by side: all whole, or the last one half if ``halves`` (constant) is 1. Of a half
+    vector the other lanes are set to 0.
     """
-    kind, across = tile.dtype, columns.literal_value
+    whole, across = tile.dtype, columns.literal_value
+    kinds = [whole] * across
+    if halves.literal_value:
+        kinds[-1] = Vector(whole.dtype, whole.lanes // 2)
 
     def emit(context, builder, signature, arguments):
-        sums, flat, table, first, shift, other, start, step, depth, _ = arguments
-        total = [builder.extract_value(sums, n) for n in range(tile.count)]
+        sums, flat, table, first, shift, other, start, step, depth, *_ = arguments
+
+        def resized(value, lanes):
+            """The first lanes of a vector, or these and zeros."""
+            return _pick(builder, value, ir.Constant(value.type, None), range(lanes))
+
+        total = [
+            resized(builder.extract_value(sums, n), kinds[n % across].lanes)
+            for n in range(tile.count)
+        ]
         pointers = []
         for i in range(tile.count // across):
             place = _address(context, builder, places, table, builder.add(first, first.type(i)))
@@ -750,22 +764,28 @@ def add_gathered(typing, tile, left, places, first, shift, right, start, step, d
         def column(place, total):
             total, own = list(total), []
             row = builder.gep(panel, [builder.mul(place, step)])
-            for j in range(across):
-                pointer = builder.gep(row, [place.type(j * kind.lanes)])
+            for j, kind in enumerate(kinds):
+                pointer = builder.gep(row, [place.type(j * whole.lanes)])
                 pointer = _vector_pointer(builder, context, kind, pointer)
                 own.append(builder.load(pointer, align=_element_bytes(context, kind)))
             for i, pointer in enumerate(pointers):
                 element = builder.load(builder.gep(pointer, [place]))
-                factor = _splat(builder, element, kind.lanes)
-                for n, vector in enumerate(own, i * across):
+                factors = _splat(builder, element, kinds[0].lanes)
+                if halves.literal_value and across > 1:
+                    # LLVM would broadcast once more for the half, from register to register.
+                    same = ir.FunctionType(factors.type, [factors.type])
+                    factors = builder.asm(same, "", "=v,0", [factors], side_effect=False)
+                for n, (kind, vector) in enumerate(zip(kinds, own), i * across):
+                    factor = resized(factors, kind.lanes)
                     total[n] = _fused(context, builder, kind, factor, vector, total[n])
             return total
 
-        return _collect(context, builder, tile, _loop(builder, depth, total, column).__getitem__)
+        total = _loop(builder, depth, total, column)
+        return _collect(context, builder, tile, lambda n: resized(total[n], whole.lanes))
 
     integer = types.intp
     sizes = integer, integer, integer
-    return tile(tile, left, places, integer, integer, right, *sizes, columns), emit
+    return tile(tile, left, places, integer, integer, right, *sizes, columns, halves), emit
 
 
 def _loop(builder, count, values, body):

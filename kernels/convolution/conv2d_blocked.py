@@ -8,14 +8,15 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
+from convgrad.kernels.address import call
 from convgrad.kernels.convolution.conv2d_blocked_layout import (
     block_count,
     laid_out_elements,
     lay_out,
 )
+from convgrad.kernels.convolution.conv2d_blocked_tiles import addresses_of
 from convgrad.kernels.convolution.conv2d_blocked_weights import (
     VECTORS,
-    filter_blocks,
     pack,
     pack_turned,
     packed_elements,
@@ -25,14 +26,7 @@ from convgrad.kernels.convolution.conv2d_numba_planes import PLANS, Axis
 from convgrad.kernels.convolution.geometry import output_sides
 from convgrad.kernels.registry import kernel
 
-_MOST, _SOME = 6, 2
-"""Outputs whose sums stay in registers, with up to four vectors of filters, or two of 16."""
-_KINDS = tuple(
-    tuple((0,) * (rows * min(vectors, VECTORS)) for rows in (_MOST, _SOME, 1))
-    for vectors in range(1, 5)
-)
-"""For each number of vectors: tuples as long as there are sums in a tile, and vectors."""
-_RUN = 200
+_RUN = 1500
 """About so many outputs are worked on together: each weight that is read serves all of them."""
 SMALLEST_PART = 1 << 18
 """Products, about 10 us of work: less is not worth waking a thread."""
@@ -87,44 +81,6 @@ def _sort_outputs(rows, columns, own, sides, pitches, seen, places, runs):
 
 
 @njit(cache=True)
-def _set_tile(pixels, outputs, at, run, shifts, groups, weights, first, sums, tile, vectors):
-    """Set the sums of some outputs over all channels, and the taps that see pixels.
-
-    ``tile`` and ``vectors`` are tuples, as long as there are sums, and vectors of filters.
-    """
-    lanes, step = vector.width(pixels), len(vectors) * vector.width(pixels)
-    (seen, places), (offsets, channels), (down, across) = outputs, groups, shifts.shape
-    total = vector.zero_tile(pixels, lanes, len(tile))
-    for group in range(len(offsets)):
-        deep = min(lanes, channels - group * lanes)
-        for row in range(run[2], run[3]):
-            tap = group * lanes * down * across + (row * across + run[4]) * deep
-            for column in range(run[4], run[5]):
-                shift, here = offsets[group] + shifts[row, column], first + tap * step
-                total = vector.add_gathered(
-                    total, pixels, seen, at, shift, weights, here, step, deep, len(vectors)
-                )
-                tap += deep
-    vector.store_scattered(sums, places, at, total, len(vectors))
-
-
-@njit(cache=True)
-def _set_sums(pixels, outputs, runs, shifts, groups, weights, first, sums, kind):
-    """Set the sums of all runs of outputs with a block of filters."""
-    most, some, vectors = kind
-    for number in range(len(runs)):
-        at, run = runs[number, 0], runs[number]
-        while at < run[1]:
-            own = pixels, outputs, at, run, shifts, groups, weights, first, sums
-            if run[1] - at > _MOST - _SOME:
-                _set_tile(*own, most, vectors)
-                at += _MOST
-            else:
-                _set_tile(*own, some, vectors)
-                at += _SOME
-
-
-@njit(cache=True)
 def unpack_row(sums, at, step, count, plane, square, result, place, apart):
     """Write the outputs of a row, a vector of filters each, to the planes of ``plane`` filters."""
     lanes = vector.width(sums)
@@ -169,7 +125,9 @@ def _write(sums, vectors, first, own, sides, target, square, result):
 
 
 @njit(cache=True)
-def _set_part(pixels, axes, pitches, shifts, groups, weights, sides, target, blocks, own, result):
+def _set_part(
+    pixels, axes, pitches, shifts, groups, weights, sides, target, addresses, blocks, own, result
+):
     """Set some rows of outputs, of one image after the other, with some of the filters.
 
     Parameters
@@ -187,8 +145,10 @@ def _set_part(pixels, axes, pitches, shifts, groups, weights, sides, target, blo
         From `conv2d_blocked_weights`.
     target : (int, int, int)
         Row and column of the first output in the result, and how far apart they lie there.
-    blocks : (int, int, int)
-        Blocks of filters: the first, the one after the last, and all.
+    addresses : ndarray, shape (blocks, 2)
+        Of what sets the sums with each block of filters.
+    blocks : (int, int)
+        First block of filters, and the one after the last.
     own : (int, int)
         First row, and the one after the last.
     result : ndarray, shape (batch, filters, height, width)
@@ -208,35 +168,26 @@ def _set_part(pixels, axes, pitches, shifts, groups, weights, sides, target, blo
         rows = own[0] + turn * count // turns, own[0] + (turn + 1) * count // turns
         number = _sort_outputs(axes[0], axes[1], rows, sides, pitches, seen, places, runs)
         for block in range(blocks[0], blocks[1]):
-            first = block * vectors // blocks[2]
-            wide = (block + 1) * vectors // blocks[2] - first
+            first = block * vectors // len(addresses)
+            wide = (block + 1) * vectors // len(addresses) - first
             task = pixels, (seen, places), runs[:number], shifts, groups, weights, first * depth
-            if wide == 1:
-                _set_sums(*task, sums, _KINDS[0])
-            elif wide == 2:
-                _set_sums(*task, sums, _KINDS[1])
-            elif wide == 3:
-                _set_sums(*task, sums, _KINDS[2])
-            else:
-                _set_sums(*task, sums, _KINDS[3])
+            call((addresses[block, 0], addresses[block, 1]), (*task, sums))
             _write(sums, wide, first, rows, sides, target, square, result)
 
 
 @njit(cache=True, parallel=True)
 def _set_parts(
-    pixels, axes, pitches, shifts, groups, weights, sides, target, blocks, parts, result
+    pixels, axes, pitches, shifts, groups, weights, sides, target, addresses, parts, result
 ):
-    rows = result.shape[0] * sides[0]
+    rows, blocks = result.shape[0] * sides[0], len(addresses)
     for part in prange(parts[0] * parts[1]):
         i, j = part // parts[1], part % parts[1]
         own = i * rows // parts[0], (i + 1) * rows // parts[0]
-        share = j * blocks // parts[1], (j + 1) * blocks // parts[1], blocks
-        _set_part(
-            *(pixels, axes, pitches, shifts, groups, weights, sides, target, share, own, result)
-        )
+        share = j * blocks // parts[1], (j + 1) * blocks // parts[1]
+        task = pixels, axes, pitches, shifts, groups, weights, sides, target, addresses
+        _set_part(*task, share, own, result)
 
 
-@lru_cache(PLANS)
 def _reached(count, step, shifts, size):
     """Outputs along one axis that see pixels by the same taps, which lie side by side.
 
@@ -253,7 +204,6 @@ def _reached(count, step, shifts, size):
     return np.column_stack([starts, np.append(starts[1:], count), taps[starts]])
 
 
-@lru_cache(PLANS)
 def _shares(rows, vectors, blocks, parts):
     """Parts of rows, and of blocks of filters: the largest is as small as can be, none is empty."""
 
@@ -264,6 +214,36 @@ def _shares(rows, vectors, blocks, parts):
 
     downs = range(min(parts, rows), 0, -1)
     return min([(down, min(parts // down, blocks)) for down in downs], key=largest)
+
+
+@lru_cache(PLANS)
+def _plan(axes, steps, size, pitches, channels, shape, dtype, threads, writeable):
+    """What `_set_part` takes besides arrays, in parts, and shares of threads.
+
+    Parameters
+    ----------
+    axes, steps, size
+        See `_correlate`.
+    pitches : (int, int, int)
+        Of the pixels.
+    channels : int
+    shape : (int, int)
+        Images and filters.
+    dtype : dtype
+    threads : int
+    writeable : bool
+        See `addresses_of`.
+    """
+    (rows, columns), (step, apart), (image, row, pixel) = axes, steps, pitches
+    shifts = np.add.outer(np.multiply(rows.shifts, row), np.multiply(columns.shifts, pixel))
+    reached = tuple(_reached(axis.count, step, axis.shifts, n) for axis, n in zip(axes, size))
+    batch, filters = shape
+    addresses, sides = addresses_of(dtype, filters, writeable), (rows.count, columns.count)
+    work = batch * filters * rows.count * columns.count * channels * shifts.size
+    parts = max(min(work // SMALLEST_PART, threads), 1)
+    shares = _shares(batch * rows.count, block_count(filters, dtype), len(addresses), parts)
+    pixels = reached, (image, row * step, pixel * step), shifts
+    return pixels, (sides, (rows.first, columns.first, apart), addresses), shares
 
 
 def _correlate(pixels, size, channels, weights, axes, steps, result):
@@ -283,26 +263,17 @@ def _correlate(pixels, size, channels, weights, axes, steps, result):
         result.
     """
     rows, columns = axes
-    step, apart = steps
     if not rows.taps or not columns.taps:
-        result[:, :, rows.first :: apart, columns.first :: apart] = 0
+        result[:, :, rows.first :: steps[1], columns.first :: steps[1]] = 0
         return
-    image, row, pixel = pixels.pitches
-    shifts = np.add.outer(np.multiply(rows.shifts, row), np.multiply(columns.shifts, pixel))
-    reached = tuple(_reached(axis.count, step, axis.shifts, n) for axis, n in zip(axes, size))
-    batch, filters = result.shape[:2]
-    blocks, vectors = filter_blocks(filters, result.dtype), block_count(filters, result.dtype)
-    work = batch * filters * rows.count * columns.count * channels * shifts.size
-    parts = max(min(work // SMALLEST_PART, numba.get_num_threads()), 1)
-    pitches, target = (image, row * step, pixel * step), (rows.first, columns.first, apart)
-    task = pixels.flat, reached, pitches, shifts, (pixels.groups, channels), weights
-    sides = rows.count, columns.count
-    shares = _shares(batch * rows.count, vectors, blocks, parts)
+    own = channels, result.shape[:2], result.dtype, numba.get_num_threads()
+    writeable = pixels.flat.flags.writeable
+    seen, outputs, shares = _plan(axes, steps, size, pixels.pitches, *own, writeable)
+    task = pixels.flat, *seen, (pixels.groups, channels), weights, *outputs
     if shares == (1, 1):
-        own = 0, batch * rows.count
-        _set_part(*task, sides, target, (0, blocks, blocks), own, result)
+        _set_part(*task, (0, len(outputs[2])), (0, len(result) * rows.count), result)
     else:
-        _set_parts(*task, sides, target, blocks, shares, result)
+        _set_parts(*task, shares, result)
 
 
 def _serves(images, filters, *, groups, **_):
@@ -311,7 +282,7 @@ def _serves(images, filters, *, groups, **_):
 
 def _sampled(filter_size, stride, padding):
     """How far apart the pixels lie that a layer sees, of rows and of columns alike."""
-    return stride if filter_size == (1, 1) and not np.any(padding) else 1
+    return stride if filter_size == (1, 1) and not any(map(any, padding)) else 1
 
 
 def _workspace(images, filters, *, stride, padding, **_):
@@ -322,17 +293,23 @@ def _workspace(images, filters, *, stride, padding, **_):
     return (laid_out_elements(images, step) + weights) * images.itemsize
 
 
+@lru_cache(PLANS)
+def _axes(sides, filter_size, padding, dilation):
+    """Outputs along rows and along columns."""
+    return tuple(
+        Axis(0, count, range(taps), (), tuple(range(-before, taps * dilation - before, dilation)))
+        for count, taps, (before, _) in zip(sides, filter_size, padding)
+    )
+
+
 def _run(images, filters, *, stride, padding, dilation, groups, out, weights):
     size, filter_size = images.shape[2:], filters.shape[2:]
     sides = output_sides(size, filter_size, stride, padding, dilation)
     if out is None:
         out = np.empty((len(images), len(filters), *sides), images.dtype)
     sampled = _sampled(filter_size, stride, padding)
-    axes = [
-        Axis(0, count, range(taps), (), tuple(range(-before, taps * dilation - before, dilation)))
-        for count, taps, (before, _) in zip(sides, filter_size, padding)
-    ]
-    size = [-(-side // sampled) for side in size]
+    axes = _axes(sides, filter_size, padding, dilation)
+    size = tuple(-(-side // sampled) for side in size)
     pixels, steps = lay_out(images, sampled), (stride // sampled, 1)
     _correlate(pixels, size, filters.shape[1], weights, axes, steps, out)
     return out
@@ -352,7 +329,8 @@ def numba_blocked(images, filters, *, stride, padding, dilation, groups, out=Non
     takes, for each channel of a tap, 4 loads of weights and 6 broadcasts for 24 multiply-adds (2
     for 12 on 16 registers). Its outputs may lie anywhere, as each has an address of its own; they
     are sorted by the taps that see pixels, and no other taps are taken: as many flops as the
-    definition, but for the last tile of a kind and the lanes of the last filters. So there are no
+    definition, but for the last tile of a kind and the lanes of the last filters, which take half a
+    vector where that is enough. What is left over goes to tiles of 4 and 2. So there are no
     zeros around images, and none between rows. Sums are turned round to planes at last, and run in
     a fixed order. Work is split over rows of all images, or over blocks of filters. Prepared,
     filters are kept packed. For layers of some ten channels and filters, small images too; no
@@ -388,7 +366,7 @@ def _run_back(
             axis._replace(shifts=tuple(shift - zeros for shift in axis.shifts))
             for axis, zeros in zip(pair, layout.before)
         ]
-        _correlate(pixels, sides, len(filters), weights, own, (1, stride), out)
+        _correlate(pixels, sides, len(filters), weights, tuple(own), (1, stride), out)
     return out
 
 

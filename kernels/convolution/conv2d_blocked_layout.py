@@ -1,15 +1,17 @@
 """Images laid out so that a vector of channels lies together: the layout of ``conv2d_blocked``."""
 
 from functools import lru_cache
+from math import prod
 from typing import NamedTuple
 
+import numba
 import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
 from convgrad.kernels.validation import plain
 
-_SMALLEST_COPY = 1 << 15
+SMALLEST_COPY = 1 << 15
 """Elements, a few microseconds of copying: less is not worth waking a thread."""
 
 
@@ -33,9 +35,9 @@ def laid_out_elements(images, step=1):
     if _channels_last(images) is not None:
         return 0
     batch, channels, *size = images.shape
-    pixels = np.prod([-(-side // step) for side in size], dtype=int)
+    pixels = prod(-(-side // step) for side in size)
     lanes = vector.lanes_of(images.dtype)
-    return batch * block_count(channels, images.dtype) * lanes * int(pixels)
+    return batch * block_count(channels, images.dtype) * lanes * pixels
 
 
 def lay_out(images, step=1):
@@ -64,7 +66,7 @@ def lay_out(images, step=1):
     columns, plane = -(-across // step), flat.size // (batch * blocks)
     if step == 1:
         images = images.reshape(batch, channels, 1, height * across)
-    if flat.size < _SMALLEST_COPY:
+    if flat.size < SMALLEST_COPY or numba.get_num_threads() == 1:
         _fill(images, step, (0, batch * blocks), flat)
     else:
         _fill_shared(images, step, batch * blocks, flat)

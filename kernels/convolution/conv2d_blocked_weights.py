@@ -1,25 +1,49 @@
 """Filters packed for ``conv2d_blocked``: what a tile reads of its weights is one run of memory."""
 
+from math import prod
+
+import numba
 import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
-from convgrad.kernels.convolution.conv2d_blocked_layout import block_count
+from convgrad.kernels.convolution.conv2d_blocked_layout import SMALLEST_COPY, block_count
 from convgrad.kernels.validation import plain
 
 VECTORS = 4 if vector.register_bytes() == 64 else 2
 """Of filters in a block, at most."""
 
+_PARTS = 2
+"""Of a block, packed by a thread each."""
+
 
 def filter_blocks(count, dtype):
-    """Blocks of filters: as equal as can be, and an even number, so that threads can share them."""
-    vectors = block_count(count, dtype)
-    return 2 * -(-vectors // (2 * VECTORS)) if vectors > VECTORS else 1
+    """Blocks of filters, as equal as can be.
+
+    Their number is even, so that threads can share them, unless that would leave single vectors.
+    """
+    blocks = block_count(count, dtype, VECTORS)
+    return blocks + blocks % 2 if VECTORS > 2 and blocks > 1 else blocks
+
+
+def halves(count, dtype):
+    """Half vectors in a row of filters: 1 if the last of them fit in one, else 0.
+
+    Where registers have 512 bits: some processors take these in two turns, a half in one.
+    """
+    lanes = vector.lanes_of(dtype)
+    return int(vector.register_bytes() == 64 and 0 < count % lanes <= lanes // 2)
+
+
+def _filled(count, dtype):
+    """Filters, and lanes that are left idle beside them."""
+    lanes = vector.lanes_of(dtype)
+    return block_count(count, dtype) * lanes - halves(count, dtype) * lanes // 2
 
 
 def packed_elements(count, own, dtype):
     """Elements of filters with ``own`` weights each, once they are packed."""
-    return block_count(count, dtype) * vector.lanes_of(dtype) * own
+    return _filled(count, dtype) * own
 
 
 def pack(filters):
@@ -28,10 +52,12 @@ def pack(filters):
     Of channels a vector goes together: its taps one after another, the channels of each.
     """
     count, channels, *taps = filters.shape
-    vectors, own = block_count(count, filters.dtype), channels * int(np.prod(taps))
+    filled, own = _filled(count, filters.dtype), channels * prod(taps)
     weights = np.empty(packed_elements(count, own, filters.dtype), filters.dtype)
     blocks = filter_blocks(count, filters.dtype)
-    _pack(plain(filters).reshape(count, channels, -1), vectors, blocks, weights)
+    shared = numba.get_num_threads() > 1 and weights.size >= SMALLEST_COPY
+    put = _pack_shared if shared else _pack
+    put(plain(filters).reshape(count, channels, -1), filled, blocks, weights)
     return weights
 
 
@@ -39,17 +65,26 @@ def pack_turned(filters, taps):
     """As `pack`, with some of the taps, and channels and filters exchanged."""
     channels, count = filters.shape[:2]
     weights = np.empty(packed_elements(count, channels * taps.size, filters.dtype), filters.dtype)
-    vectors, blocks = block_count(count, filters.dtype), filter_blocks(count, filters.dtype)
-    _pack_turned(plain(filters).reshape(channels, count, -1), taps, vectors, blocks, weights)
+    filled, blocks = _filled(count, filters.dtype), filter_blocks(count, filters.dtype)
+    _pack_turned(plain(filters).reshape(channels, count, -1), taps, filled, blocks, weights)
     return weights
 
 
 @njit(cache=True)
-def _block_of(number, vectors, blocks):
-    """First vector of filters of the block that one is in, and how many it has."""
-    block = ((number + 1) * blocks - 1) // vectors
-    first = block * vectors // blocks
-    return first, (block + 1) * vectors // blocks - first
+def _ends(block, filled, blocks, lanes):
+    """First filter of a block, and the one after the last, idle ones too."""
+    vectors = (filled + lanes - 1) // lanes
+    first, end = block * vectors // blocks, (block + 1) * vectors // blocks
+    return first * lanes, min(end * lanes, filled)
+
+
+@njit(cache=True)
+def _store_row(weights, at, row, width):
+    """Store a vector, or the first half of one."""
+    if width == vector.width(weights):
+        vector.store(weights, at, row)
+    else:
+        vector.store_first(weights, at, row, width)
 
 
 @njit(cache=True)
@@ -64,58 +99,73 @@ def _load_square(flat, at, pitch, rows, some, lines):
     return vector.transpose(vector.load_tile(lines, 0, lanes, lanes, lanes))
 
 
+@njit(cache=True)
+def _pack(filters, filled, blocks, weights):
+    groups = -(-filters.shape[1] // vector.width(filters))
+    for block in range(blocks):
+        _pack_groups(filters, np.int64(block), (0, groups), filled, blocks, weights)
+
+
 @njit(cache=True, parallel=True)
-def _pack(filters, vectors, blocks, weights):
-    for number in prange(vectors):
-        _pack_vector(filters, np.int64(number), vectors, blocks, weights)
+def _pack_shared(filters, filled, blocks, weights):
+    groups = -(-filters.shape[1] // vector.width(filters))
+    for part in prange(blocks * _PARTS):
+        block, share = np.int64(part) // _PARTS, np.int64(part) % _PARTS
+        own = share * groups // _PARTS, (share + 1) * groups // _PARTS
+        _pack_groups(filters, block, own, filled, blocks, weights)
 
 
 @njit(cache=True)
-def _pack_vector(filters, number, vectors, blocks, weights):
-    """Set the weights of a vector of filters."""
+def _pack_groups(filters, block, groups, filled, blocks, weights):
+    """Set the weights of a block of filters, of some vectors of channels."""
     lanes = vector.width(filters)
     count, channels, taps = filters.shape
     flat, own = filters.reshape(-1), channels * taps
-    first, wide = _block_of(number, vectors, blocks)
+    first, end = _ends(block, filled, blocks, lanes)
+    step = end - first
     lines = np.zeros(lanes * lanes, filters.dtype)
-    square = np.empty(lanes * lanes, filters.dtype)
-    begin, rows = number * lanes, min(lanes, count - number * lanes)
-    at, step = (first * own + number - first) * lanes, wide * lanes
-    left, channel, tap = channels, 0, 0
-    deep = min(lanes, left)
-    for i in range(0, own, lanes):
-        some = min(lanes, own - i)
-        tile = _load_square(flat, begin * own + i, own, rows, some, lines)
-        vector.store_tile(square, 0, lanes, tile)
-        for j in range(some):
-            row = vector.load(square, j * lanes, lanes)
-            vector.store(weights, at + (tap * deep + channel) * step, row)
-            tap += 1
-            if tap == taps:
-                tap, channel = 0, channel + 1
-                if channel == deep:
-                    at += deep * taps * step
-                    left, channel = left - deep, 0
-                    deep = min(lanes, left)
+    squares = np.empty((taps + 1) * lanes * lanes, filters.dtype)
+    for group in range(groups[0], groups[1]):
+        begin = group * lanes * taps
+        deep = min(lanes, channels - group * lanes)
+        for number in range(first, end, lanes):
+            rows, width = min(lanes, count - number), min(lanes, end - number)
+            # What comes next: the same channels of other filters, or the next of these.
+            last = number + lanes >= end
+            ahead = (first - number) * own + lanes * taps if last else lanes * own
+            for i in range(0, deep * taps, lanes):
+                at, some = number * own + begin + i, min(lanes, deep * taps - i)
+                for j in range(lanes):
+                    vector.prefetch(flat, at + ahead + j * own, 2)
+                tile = _load_square(flat, at, own, rows, some, lines)
+                vector.store_tile(squares, i * lanes, lanes, tile)
+            # In the order of what is written: taps of a channel lie 4 KB apart there.
+            to = first * own + begin * step + number - first
+            for tap in range(taps):
+                for channel in range(deep):
+                    row = vector.load(squares, (channel * taps + tap) * lanes, lanes)
+                    _store_row(weights, to, row, width)
+                    to += step
 
 
 @njit(cache=True, parallel=True)
-def _pack_turned(filters, taps, vectors, blocks, weights):
-    for number in prange(vectors):
-        _pack_turned_vector(filters, taps, np.int64(number), vectors, blocks, weights)
+def _pack_turned(filters, taps, filled, blocks, weights):
+    for number in prange(-(-filled // vector.width(filters))):
+        _pack_turned_vector(filters, taps, np.int64(number), filled, blocks, weights)
 
 
 @njit(cache=True)
-def _pack_turned_vector(filters, taps, number, vectors, blocks, weights):
+def _pack_turned_vector(filters, taps, number, filled, blocks, weights):
     """As `_pack_vector`, with some of the taps, and channels and filters exchanged."""
     lanes = vector.width(filters)
     channels, count, all_taps = filters.shape
     flat, own = filters.reshape(-1), channels * len(taps)
-    first, wide = _block_of(number, vectors, blocks)
+    vectors, begin = (filled + lanes - 1) // lanes, number * lanes
+    first, end = _ends(((number + 1) * blocks - 1) // vectors, filled, blocks, lanes)
+    step, width = end - first, min(lanes, end - begin)
     lines = np.zeros(lanes * lanes, filters.dtype)
     squares = np.empty((all_taps + lanes) * lanes, filters.dtype)
-    begin, rows = number * lanes, min(lanes, count - number * lanes)
-    at, step = (first * own + number - first) * lanes, wide * lanes
+    at, rows = first * own + begin - first, min(lanes, count - begin)
     for channel in range(channels):
         seen = (channel * count + begin) * all_taps
         for tap in range(0, all_taps, lanes):
@@ -127,4 +177,4 @@ def _pack_turned_vector(filters, taps, number, vectors, blocks, weights):
         for place in range(len(taps)):
             row = vector.load(squares, taps[place] * lanes, lanes)
             to = group * len(taps) + place * deep + channel - group
-            vector.store(weights, at + to * step, row)
+            _store_row(weights, at + to * step, row, width)

@@ -307,7 +307,7 @@ def test_a_panel_is_a_product_of_matrices(turned, share, dtype):
 def _add_gathered(left, places, right, depth, result, targets):
     lanes = vector.width(left)
     tile = vector.zero_tile(left, lanes, 4)
-    tile = vector.add_gathered(tile, left, places, 1, -3, right, 2, 2 * lanes, depth, 2)
+    tile = vector.add_gathered(tile, left, places, 1, -3, right, 2, 2 * lanes, depth, 2, 0)
     vector.store_scattered(result, targets, 1, tile, 2)
 
 
@@ -322,3 +322,22 @@ def test_gathered_rows_are_multiplied_and_scattered(depth, dtype):
     rows = np.stack([left[place - 3 : place - 3 + depth] for place in places[1:]])
     assert np.allclose(result[[2, 0]], rows @ right, atol=100 * np.finfo(dtype).eps)
     assert np.all(result[1] == 9)
+
+
+@njit
+def _add_half(left, places, right, depth, result):
+    lanes = vector.width(left)
+    step = lanes + lanes // 2
+    tile = vector.zero_tile(left, lanes, 4)
+    tile = vector.add_gathered(tile, left, places, 0, 0, right, 0, step, depth, 2, 1)
+    vector.store_scattered(result, np.arange(2), 0, tile, 2)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_of_the_last_vector_half_may_be_there(dtype):
+    lanes = vector.lanes_of(dtype)
+    left, right = numbers((2, 5), dtype), numbers((5, lanes + lanes // 2), dtype)
+    result = np.full((2, 2 * lanes), 9, dtype)
+    _add_half(left, np.array([0, 5]), right, 5, result)
+    expected = np.pad(left @ right, ((0, 0), (0, lanes - lanes // 2)))
+    assert np.allclose(result, expected, atol=100 * np.finfo(dtype).eps)
