@@ -99,21 +99,25 @@ def working_sets(threads):
     """Choose sizes in bytes, of all threads together, each of which lies in one memory level.
 
     Half of every cache: the first and second level of the threads' cores, the third level that
-    they reach. In main memory four times the third level, at least 256 MB, at most a quarter of
-    what is available.
+    they reach. Half as much again as this one holds, where nothing is found again that was read
+    before; and deep in main memory, four times as much, at least 256 MB. Of what is available,
+    either takes at most a quarter.
 
     Returns
     -------
     dict of str to int
-        By level: ``"L1"``, ``"L2"``, ``"L3"``, ``"memory"``, less those that cannot be told apart.
+        By level: ``"L1"``, ``"L2"``, ``"L3"``, ``"past L3"``, ``"memory"``, less those that cannot
+        be told apart.
     """
     caches = _TYPICAL_CACHES | facts.caches()
     last_level = caches["l3_bytes"] * min(threads, caches.get("l3_instances", 1))
+    most = environment.available_bytes() // 4
     wanted = {
         "L1": caches["l1d_bytes"] // 2 * threads,
         "L2": caches["l2_bytes"] // 2 * threads,
         "L3": last_level // 2,
-        "memory": min(max(4 * last_level, _SMALLEST_DRAM), environment.available_bytes() // 4),
+        "past L3": min(3 * last_level // 2, most),
+        "memory": min(max(4 * last_level, _SMALLEST_DRAM), most),
     }
     # whole blocks for every thread, in each of the three arrays of a triad
     grain = 3 * threads * BLOCK * vector_bytes()

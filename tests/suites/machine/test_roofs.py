@@ -146,12 +146,12 @@ def test_working_sets_lie_in_one_level_each(monkeypatch):
     monkeypatch.setattr(facts, "caches", lambda: caches)
     monkeypatch.setattr(environment, "available_bytes", lambda: 64 << 30)
     for threads, wanted in (
-        (1, [16 << 10, 512 << 10, 48 << 20, 384 << 20]),
-        (4, [64 << 10, 2 << 20, 96 << 20, 768 << 20]),
+        (1, [16 << 10, 512 << 10, 48 << 20, 144 << 20, 384 << 20]),
+        (4, [64 << 10, 2 << 20, 96 << 20, 288 << 20, 768 << 20]),
     ):
         sets = roofs.working_sets(threads)
         grain = 3 * threads * roof_kernels.BLOCK * roof_kernels.vector_bytes()
-        assert list(sets) == ["L1", "L2", "L3", "memory"]
+        assert list(sets) == ["L1", "L2", "L3", "past L3", "memory"]
         assert list(sets.values()) == [size // grain * grain for size in wanted]
 
 
