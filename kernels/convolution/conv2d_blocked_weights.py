@@ -156,7 +156,7 @@ def _pack_turned(filters, taps, filled, blocks, weights):
 
 @njit(cache=True)
 def _pack_turned_vector(filters, taps, number, filled, blocks, weights):
-    """As `_pack_vector`, with some of the taps, and channels and filters exchanged."""
+    """Set the weights of a vector of filters for `pack_turned`."""
     lanes = vector.width(filters)
     channels, count, all_taps = filters.shape
     flat, own = filters.reshape(-1), channels * len(taps)
