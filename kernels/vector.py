@@ -256,28 +256,18 @@ def _fused(context, builder, kind, left, right, total):
 
 
 def _dot_instruction(lanes):
-    """Name of the instruction for `dot_bytes` with so many sums; None where there is none."""
+    """Name of the instruction for `_dot` with so many sums; None where there is none."""
     features = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
     wide = "+avx512vnni" in features and (lanes == 16 or "+avx512vl" in features)
     known = lanes in (4, 8, 16) and 4 * lanes <= register_bytes()
     return f"llvm.x86.avx512.vpdpbusd.{32 * lanes}" if known and wide else None
 
 
-@intrinsic(prefer_literal=True)
-def dot_bytes(typing, total, left, right):
-    """``dot_bytes(total, left, right)``: add to each int32 the products of its four bytes.
-
-    ``left`` is of uint8, ``right`` of int8, with four lanes for each of ``total``. One
-    instruction where the processor has it (AVX-512 VNNI), else sums of products of 16 bits.
-    """
-
-    def emit(context, builder, signature, arguments):
-        return _dot(builder, total.lanes, *arguments)
-
-    return total(total, left, right), emit
-
-
 def _dot(builder, lanes, sums, *factors):
+    """Add to each int32 the products of its four bytes: unsigned ones with signed ones.
+
+    One instruction where the processor has it (AVX-512 VNNI), else sums of products of 16 bits.
+    """
     if name := _dot_instruction(lanes):
         return _intrinsic(builder, name, sums.type, sums, *factors)
     words = ir.VectorType(ir.IntType(16), 2 * lanes)
@@ -304,7 +294,7 @@ def _dot(builder, lanes, sums, *factors):
 
 @intrinsic
 def add_dots(typing, tile, rows, columns):
-    """``add_dots(tile, rows, columns)``: `add_outer`, with `dot_bytes` for products.
+    """``add_dots(tile, rows, columns)``: `add_outer`, with sums of four products for products.
 
     All are tiles of int32, whose lanes are four bytes each in ``rows`` (unsigned) and ``columns``
     (signed).

@@ -120,28 +120,6 @@ def test_vectors_are_joined(dtype, lanes):
 
 
 @njit
-def _dots(left, right, result, lanes, fours):
-    total = vector.load(result, 0, len(lanes))
-    for first in range(0, len(left), len(fours)):
-        total = vector.dot_bytes(
-            total, vector.load(left, first, len(fours)), vector.load(right, first, len(fours))
-        )
-    vector.store(result, 0, total)
-
-
-@pytest.mark.parametrize("lanes", [4, 8, 16])
-def test_bytes_are_multiplied_in_fours(lanes):
-    left = DRAW.integers(0, 256, 12 * lanes, np.uint8)
-    right = DRAW.integers(-128, 128, 12 * lanes, np.int8)
-    left[:4], right[:4] = 255, -128  # no saturation on the way
-    result = DRAW.integers(-1000, 1000, lanes, np.int32)
-    products = left.astype(np.int32) * right
-    expected = result + products.reshape(3, lanes, 4).sum(axis=(0, 2))
-    _dots(left, right, result, (0,) * lanes, (0,) * 4 * lanes)
-    assert np.array_equal(result, expected)
-
-
-@njit
 def _add_dots(left, right, result, rows, lanes):
     tile = vector.load_tile(result, 0, len(lanes), len(lanes), 4)
     words = vector.load_tile(left, 0, len(lanes), len(lanes), len(rows))
@@ -153,6 +131,7 @@ def _add_dots(left, right, result, rows, lanes):
 def test_tiles_of_bytes_are_multiplied_in_fours(lanes):
     left = DRAW.integers(0, 256, (2, lanes, 4), np.uint8)
     right = DRAW.integers(-128, 128, (2, lanes, 4), np.int8)
+    left[0, 0], right[0, 0] = 255, -128  # no saturation on the way
     result = DRAW.integers(-1000, 1000, (2, 2, lanes), np.int32)
     products = left[:, None].astype(np.int32) * right
     expected = result + products.sum(axis=-1)
@@ -200,9 +179,8 @@ def test_levels_become_floats(dtype):
 
 @pytest.mark.skipif(vector._dot_instruction(16) is None, reason="no such instruction here")
 def test_bytes_are_multiplied_by_one_instruction():
-    arrays = np.ones(64, np.uint8), np.ones(64, np.int8), np.zeros(16, np.int32)
-    _dots(*arrays, (0,) * 16, (0,) * 64)
-    assert any("vpdpbusd" in text for text in _dots.inspect_asm().values())
+    _add_dots(*(np.zeros(size, np.int32) for size in (32, 32, 64)), (0, 0), (0,) * 16)
+    assert any("vpdpbusd" in text for text in _add_dots.inspect_asm().values())
 
 
 @njit
