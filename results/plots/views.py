@@ -14,7 +14,8 @@ _CALLS = {
     "prepared out": "weights kept, into given arrays",
     ON_DEVICE: "data on the device",
 }
-_NAMED = ("numpy", "scipy", "numba", "torch", "opencv", "pyfftw")
+_OPENCV = ("opencv-python", "opencv-python-headless")
+_NAMED = ("numpy", "scipy", "numba", "torch", *_OPENCV, "pyfftw")
 
 
 def main_view(cells):
@@ -90,7 +91,9 @@ def caption(view, info, dtype, threads, cache="warm", call="plain", marks=MARKS)
         "" if cache == "warm" else f"{cache} cache",
         _CALLS[call],
         ", ".join(
-            f"{name} {libraries[name]}" for name in _NAMED if isinstance(libraries.get(name), str)
+            f"{name.partition('-')[0]} {libraries[name]}"
+            for name in _NAMED
+            if isinstance(libraries.get(name), str)
         ),
     ]
     told = resolution(view)

@@ -20,7 +20,11 @@ ROOF = {
     "flops_per_s": 1e11,
     "bandwidth": [[16e3, 4e11], [5e5, 2e11], [8e6, 1.9e11], [1e9, 2e10]],
 }
-INFO = {"machine": {"cpu": "hand-made"}, "roofs": [ROOF]}
+INFO = {
+    "machine": {"cpu": "hand-made"},
+    "libraries": {"numpy": "2.4", "opencv-python-headless": "5.0", "typer": "1"},
+    "roofs": [ROOF],
+}
 ALGORITHMS = {"plain": "scipy", "compiled": "numba", "transform": "fft"}
 
 
@@ -90,6 +94,7 @@ def test_cold_cells_have_a_figure_of_time(drawn):
     (cold,) = (p for p in pictures["convolve"] if p.name.endswith("-cold"))
     assert cold.name == "convolve-time-cold"
     assert "cold cache" in cold.caption
+    assert "numpy 2.4, opencv 5.0." in cold.caption
     assert len(pd.read_csv(folder / "convolve-time-cold.csv")) == 9
 
 
