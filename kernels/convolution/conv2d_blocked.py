@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
-from convgrad.kernels.address import call
+from convgrad.kernels.address import address_of, call
 from convgrad.kernels.convolution.conv2d_blocked_layout import (
     block_count,
     laid_out_elements,
@@ -177,15 +177,15 @@ def _set_part(
 
 @njit(cache=True, parallel=True)
 def _set_parts(
-    pixels, axes, pitches, shifts, groups, weights, sides, target, addresses, parts, result
+    do_part, pixels, axes, pitches, shifts, groups, weights, sides, target, addresses, parts, result
 ):
     rows, blocks = result.shape[0] * sides[0], len(addresses)
     for part in prange(parts[0] * parts[1]):
-        i, j = part // parts[1], part % parts[1]
+        i, j = np.int64(part) // parts[1], np.int64(part) % parts[1]
         own = i * rows // parts[0], (i + 1) * rows // parts[0]
         share = j * blocks // parts[1], (j + 1) * blocks // parts[1]
         task = pixels, axes, pitches, shifts, groups, weights, sides, target, addresses
-        _set_part(*task, share, own, result)
+        call(do_part, (*task, share, own, result))
 
 
 def _reached(count, step, shifts, size):
@@ -273,7 +273,7 @@ def _correlate(pixels, size, channels, weights, axes, steps, result):
     if shares == (1, 1):
         _set_part(*task, (0, len(outputs[2])), (0, len(result) * rows.count), result)
     else:
-        _set_parts(*task, shares, result)
+        _set_parts(address_of(_set_part, *task, shares, shares, result), *task, shares, result)
 
 
 def _serves(images, filters, *, groups, **_):

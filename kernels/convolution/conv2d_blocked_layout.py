@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
+from convgrad.kernels.address import address_of, call
 from convgrad.kernels.validation import plain
 
 SMALLEST_COPY = 1 << 15
@@ -69,7 +70,8 @@ def lay_out(images, step=1):
     if flat.size < SMALLEST_COPY or numba.get_num_threads() == 1:
         _fill(images, step, (0, batch * blocks), flat)
     else:
-        _fill_shared(images, step, batch * blocks, flat)
+        fill = address_of(_fill, images, step, (0, 0), flat)
+        _fill_shared(fill, images, step, batch * blocks, flat)
     return Pixels(flat, _multiples(blocks, plane), (blocks * plane, columns * lanes, lanes))
 
 
@@ -120,7 +122,7 @@ def _fill(images, step, blocks, flat):
 
 
 @njit(cache=True, parallel=True)
-def _fill_shared(images, step, blocks, flat):
+def _fill_shared(fill, images, step, blocks, flat):
     for block in prange(blocks):
         number = np.int64(block)
-        _fill(images, step, (number, number + 1), flat)
+        call(fill, (images, step, (number, number + 1), flat))

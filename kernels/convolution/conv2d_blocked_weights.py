@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
+from convgrad.kernels.address import address_of, call
 from convgrad.kernels.convolution.conv2d_blocked_layout import SMALLEST_COPY, block_count
 from convgrad.kernels.validation import plain
 
@@ -55,9 +56,12 @@ def pack(filters):
     filled, own = _filled(count, filters.dtype), channels * prod(taps)
     weights = np.empty(packed_elements(count, own, filters.dtype), filters.dtype)
     blocks = filter_blocks(count, filters.dtype)
-    shared = numba.get_num_threads() > 1 and weights.size >= SMALLEST_COPY
-    put = _pack_shared if shared else _pack
-    put(plain(filters).reshape(count, channels, -1), filled, blocks, weights)
+    filters = plain(filters).reshape(count, channels, -1)
+    if numba.get_num_threads() > 1 and weights.size >= SMALLEST_COPY:
+        pack_groups = address_of(_pack_groups, filters, 0, (0, 0), filled, blocks, weights)
+        _pack_shared(pack_groups, filters, filled, blocks, weights)
+    else:
+        _pack(filters, filled, blocks, weights)
     return weights
 
 
@@ -107,12 +111,12 @@ def _pack(filters, filled, blocks, weights):
 
 
 @njit(cache=True, parallel=True)
-def _pack_shared(filters, filled, blocks, weights):
+def _pack_shared(pack_groups, filters, filled, blocks, weights):
     groups = -(-filters.shape[1] // vector.width(filters))
     for part in prange(blocks * _PARTS):
         block, share = np.int64(part) // _PARTS, np.int64(part) % _PARTS
         own = share * groups // _PARTS, (share + 1) * groups // _PARTS
-        _pack_groups(filters, block, own, filled, blocks, weights)
+        call(pack_groups, (filters, block, own, filled, blocks, weights))
 
 
 @njit(cache=True)

@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
+from convgrad.kernels.address import address_of, call
 from convgrad.kernels.convolution.conv2d_numba_planes import (
     Layout,
     forward_layout,
@@ -130,11 +131,11 @@ def _add_items(flat, slopes, offsets, counts, pitches, run, items, partial):
 
 
 @njit(cache=True, parallel=True)
-def _gradient(flat, slopes, offsets, counts, pitches, run, items, parts, partial):
+def _gradient(add_items, flat, slopes, offsets, counts, pitches, run, items, parts, partial):
     """Do all items in parts of equal size."""
     for part in prange(parts):
-        own = (part * items // parts, (part + 1) * items // parts)
-        _add_items(flat, slopes, offsets, counts, pitches, run, own, partial)
+        own = np.int64(part) * items // parts, (np.int64(part) + 1) * items // parts
+        call(add_items, (flat, slopes, offsets, counts, pitches, run, own, partial))
 
 
 def _layouts(image_size, filter_size, sides, stride, padding, dilation):
@@ -215,10 +216,12 @@ def numba_parallel(images, output_gradient, *, filter_size, stride, padding, dil
         partial = np.empty((shares, filters, len(offsets)), flat.dtype)
         counts = batch, groups, runs, outputs
         pitches = per_group * channel_length, slope_pitch, step
+        work_on = flat, slopes, offsets, counts, pitches, run
         if parts == 1:
-            _add_items(flat, slopes, offsets, counts, pitches, run, (0, items), partial)
+            _add_items(*work_on, (0, items), partial)
         else:
-            _gradient(flat, slopes, offsets, counts, pitches, run, items, parts, partial)
+            add_items = address_of(_add_items, *work_on, (0, items), partial)
+            _gradient(add_items, *work_on, items, parts, partial)
         return partial.sum(axis=0) if shares > 1 else partial[0]
 
     result = gradient(-(-outputs // run), run, run)
