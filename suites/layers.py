@@ -71,7 +71,7 @@ MOBILENET = [
 ]
 """Howard et al., 2017."""
 DEEPBENCH = [
-    {**_published(channels, filters, None, size, stride), "height": height, "width": width}
+    {**_published(channels, filters, height, size, stride), "width": width}
     for channels, filters, height, width, size, stride in (
         *((1, 16, 48, 480, 3, 1), (16, 32, 24, 240, 3, 1), (32, 64, 12, 120, 3, 1)),
         *((64, 128, 6, 60, 3, 1), (1, 64, 161, 700, 5, 2), (64, 64, 80, 350, 3, 1)),
