@@ -7,7 +7,7 @@ from numbers import Real
 import pandas as pd
 
 from convgrad.results.plots.style import count
-from convgrad.results.schema import size_columns
+from convgrad.results.schema import FAILURES, size_columns
 
 COUPLED = 4
 """Most sizes that may vary together, as channels, filters, height and width do over layers."""
@@ -82,6 +82,8 @@ def thin(items, most):
 
 
 def _panels(view, x_of, x_label, prefer_constant=None):
+    tried = view.median_s.notna() | view.status.isin(FAILURES)
+    view = view[view.case.isin(view.case[tried])]  # Time did not reach the others.
     cases = view.drop_duplicates("case").reset_index(drop=True)
     sizes = [
         name for name in [*size_columns(cases), "data"] if cases[name].astype(str).nunique() > 1

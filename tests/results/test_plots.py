@@ -22,13 +22,9 @@ def view_of(sizes, parameters, **columns):
     table.insert(0, "cache", "warm")
     table.insert(0, "threads", 1)
     table.insert(0, "case", [f"case {number}" for number in range(len(table))])
-    return table.assign(
-        dtype="float32",
-        data="random",
-        parameters=parameters,
-        flops=range(1, len(table) + 1),
-        **columns,
-    )
+    told = {"dtype": "float32", "data": "random", "status": "ok", "median_s": 1e-3}
+    told |= {"parameters": parameters, "flops": range(1, len(table) + 1)}
+    return table.assign(**told | columns)
 
 
 def test_a_grid_is_a_panel_for_each_fixed_size():
@@ -97,6 +93,14 @@ def test_what_forms_no_series_stands_side_by_side_and_is_not_joined():
     assert not panel.joined
     assert panel.cells.x.tolist() == [1, 10, 100]
     assert panel.fixed == "1: mode full; 2: mode same; 3: mode valid"
+
+
+def test_sizes_that_time_did_not_reach_take_no_room():
+    view = view_of([{"taps": taps} for taps in (3, 9, 27, 81)], [3, 9, 27, 81])
+    view["status"] = ["ok", "skipped (budget)", "crashed", "unsupported"]
+    view.loc[1:, "median_s"] = np.nan
+    (panel,) = series.by_parameters(view)
+    assert panel.cells.x.tolist() == [3, 27]
 
 
 def test_no_case_is_lost():
