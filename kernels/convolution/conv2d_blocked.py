@@ -1,7 +1,7 @@
-"""`conv2d` and its input gradient with filters as lanes, over images with channels together."""
+"""`conv2d` with filters as lanes, over images with channels together."""
 
 from functools import lru_cache
-from itertools import product
+from math import prod
 
 import numba
 import numpy as np
@@ -15,13 +15,7 @@ from convgrad.kernels.convolution.conv2d_blocked_layout import (
     lay_out,
 )
 from convgrad.kernels.convolution.conv2d_blocked_tiles import addresses_of
-from convgrad.kernels.convolution.conv2d_blocked_weights import (
-    VECTORS,
-    pack,
-    pack_turned,
-    packed_elements,
-)
-from convgrad.kernels.convolution.conv2d_numba import backward_layout
+from convgrad.kernels.convolution.conv2d_blocked_weights import VECTORS, pack, packed_elements
 from convgrad.kernels.convolution.conv2d_numba_planes import PLANS, Axis
 from convgrad.kernels.convolution.geometry import output_sides
 from convgrad.kernels.registry import kernel
@@ -223,7 +217,7 @@ def _plan(axes, steps, size, pitches, channels, shape, dtype, threads, writeable
     Parameters
     ----------
     axes, steps, size
-        See `_correlate`.
+        See `correlate`.
     pitches : (int, int, int)
         Of the pixels.
     channels : int
@@ -246,7 +240,7 @@ def _plan(axes, steps, size, pitches, channels, shape, dtype, threads, writeable
     return pixels, (sides, (rows.first, columns.first, apart), addresses), shares
 
 
-def _correlate(pixels, size, channels, weights, axes, steps, result):
+def correlate(pixels, size, channels, weights, axes, steps, result):
     """Set the outputs that lie a step apart in the result.
 
     Parameters
@@ -276,7 +270,8 @@ def _correlate(pixels, size, channels, weights, axes, steps, result):
         _set_parts(address_of(_set_part, *task, shares, shares, result), *task, shares, result)
 
 
-def _serves(images, filters, *, groups, **_):
+def serves(images, filters, *, groups, **_):
+    """Say why layers of several groups are not served."""
     return None if groups == 1 else "its blocks are of all channels: one group only"
 
 
@@ -285,12 +280,22 @@ def _sampled(filter_size, stride, padding):
     return stride if filter_size == (1, 1) and not any(map(any, padding)) else 1
 
 
-def _workspace(images, filters, *, stride, padding, **_):
-    """Images laid out, and packed weights."""
-    count, *own = filters.shape
-    step = _sampled(tuple(own[1:]), stride, padding)
-    weights = packed_elements(count, int(np.prod(own)), filters.dtype)
-    return (laid_out_elements(images, step) + weights) * images.itemsize
+def sums_bytes(batch, sides, dtype):
+    """Bytes of the sums that threads work on, and of where they belong in the result."""
+    threads = numba.get_num_threads()
+    longest = min(-(-batch * sides[0] * sides[1] // threads), max(_RUN, sides[1]))
+    return threads * longest * (VECTORS * vector.lanes_of(dtype) * dtype.itemsize + 2 * 8)
+
+
+def _workspace(images, filters, *, stride, padding, dilation, **_):
+    """Images laid out, packed weights, and sums."""
+    (count, channels), taps, size = filters.shape[:2], filters.shape[2:], images.shape[2:]
+    step = _sampled(taps, stride, padding)
+    weights = packed_elements(count, channels * prod(taps), filters.dtype)
+    sums = sums_bytes(
+        len(images), output_sides(size, taps, stride, padding, dilation), images.dtype
+    )
+    return (laid_out_elements(images, step) + weights) * images.itemsize + sums
 
 
 @lru_cache(PLANS)
@@ -311,7 +316,7 @@ def _run(images, filters, *, stride, padding, dilation, groups, out, weights):
     axes = _axes(sides, filter_size, padding, dilation)
     size = tuple(-(-side // sampled) for side in size)
     pixels, steps = lay_out(images, sampled), (stride // sampled, 1)
-    _correlate(pixels, size, filters.shape[1], weights, axes, steps, out)
+    correlate(pixels, size, filters.shape[1], weights, axes, steps, out)
     return out
 
 
@@ -320,7 +325,7 @@ def _keep(filters, **options):
     return lambda images, out=None: _run(images, filters, out=out, weights=weights, **options)
 
 
-@kernel("conv2d", family="numba", serves=_serves, workspace=_workspace, prepare=_keep)
+@kernel("conv2d", family="numba", serves=serves, workspace=_workspace, prepare=_keep)
 def numba_blocked(images, filters, *, stride, padding, dilation, groups, out=None):
     """Direct sums with filters as lanes: 6 outputs x 4 vectors of filters in registers.
 
@@ -338,71 +343,3 @@ def numba_blocked(images, filters, *, stride, padding, dilation, groups, out=Non
     """
     options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     return _run(images, filters, out=out, weights=pack(filters), **options)
-
-
-def _gradient_workspace(output_gradient, filters, **_):
-    """Gradients laid out, and packed weights."""
-    weights = packed_elements(filters.shape[1], filters.size // filters.shape[1], filters.dtype)
-    return (laid_out_elements(output_gradient) + weights) * filters.itemsize
-
-
-def _pack_backward(filters, rows, columns):
-    """Pack the taps that reach some pixels, with channels and filters exchanged."""
-    taps = np.add.outer(np.multiply(rows.taps, filters.shape[3]), columns.taps)
-    return pack_turned(filters, taps.ravel().astype(np.int64))
-
-
-def _run_back(
-    output_gradient, filters, *, image_size, stride, padding, dilation, groups, out, pack
-):
-    sides, filter_size = output_gradient.shape[2:], filters.shape[2:]
-    *axes, layout = backward_layout(sides, filter_size, image_size, stride, padding, dilation)
-    if out is None:
-        out = np.empty((len(output_gradient), filters.shape[1], *image_size), filters.dtype)
-    pixels = lay_out(output_gradient)
-    for number, pair in enumerate(product(*axes)):
-        weights = pack(number, *pair)
-        own = [
-            axis._replace(shifts=tuple(shift - zeros for shift in axis.shifts))
-            for axis, zeros in zip(pair, layout.before)
-        ]
-        _correlate(pixels, sides, len(filters), weights, tuple(own), (1, stride), out)
-    return out
-
-
-def _keep_turned(filters, **options):
-    kept = {}
-
-    def pack(number, rows, columns):
-        if number not in kept:
-            kept[number] = _pack_backward(filters, rows, columns)
-        return kept[number]
-
-    return lambda gradient, out=None: _run_back(gradient, filters, out=out, pack=pack, **options)
-
-
-@kernel(
-    "conv2d_input_gradient",
-    family="numba",
-    name="numba_blocked",
-    serves=_serves,
-    workspace=_gradient_workspace,
-    prepare=_keep_turned,
-)
-def input_gradient_blocked(
-    output_gradient, filters, *, image_size, stride, padding, dilation, groups, out=None
-):
-    """The loops of ``numba_blocked`` over output gradients, once for each remainder of a stride.
-
-    As many flops as the definition: the pixels that lie a stride apart are reached by the same
-    taps, and are the outputs of a convolution of these alone.
-    """
-    options = {"image_size": image_size, "stride": stride, "padding": padding}
-    options |= {"dilation": dilation, "groups": groups}
-    return _run_back(
-        output_gradient,
-        filters,
-        out=out,
-        pack=lambda _, rows, columns: _pack_backward(filters, rows, columns),
-        **options,
-    )
