@@ -203,8 +203,17 @@ def _candidates(cases, sizes, together, x_of):
             enough = 2 if all(way == ways[0] for way in ways) else 3
             if len(rows) >= enough and all(len(set(way)) == len(rows) for way in ways):
                 group = cases.iloc[rows]
-                if x_of(group, list(names)).nunique() == len(rows):
+                x = x_of(group, list(names))
+                if x.nunique() == len(rows) and _go_along(group[list(names)], x):
                     yield list(names), group
+
+
+def _go_along(sizes, x):
+    """Whether each size rises or falls all along x, as sizes drawn at random do not."""
+    numbers = sizes.loc[x.sort_values().index].map(magnitude).dropna(axis="columns")
+    return all(
+        way.is_monotonic_increasing or way.is_monotonic_decreasing for _, way in numbers.items()
+    )
 
 
 def _at(view, cases, x):

@@ -87,6 +87,12 @@ def test_sizes_that_vary_together_are_one_series():
     assert panel.varies == "channels = filters 64 … 256, side 56 … 14"
 
 
+def test_sizes_drawn_at_random_are_no_series():
+    sizes = [{"signal": n, "taps": t} for n, t in ((100_000, 9), (50_000, 16), (200_000, 64))]
+    (panel,) = series.by_parameters(view_of(sizes, [9, 16, 64]))
+    assert not panel.joined
+
+
 def test_what_forms_no_series_stands_side_by_side_and_is_not_joined():
     sizes = [{"taps": t, "mode": m} for t, m in ((3, "full"), (3, "same"), (3, "valid"))]
     (panel,) = series.by_parameters(view_of(sizes, [3, 3, 3]))
