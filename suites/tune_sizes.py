@@ -61,9 +61,10 @@ def _bounded(draw, operation, random, kind):
 def _any_layer(random, kind):
     side, taps, stride, dilation, groups = _octaves(random, 2.8, 6.8), 3, 1, 1, 1
     channels, filters = _octaves(random, 4, 9), _octaves(random, 4, 9)
-    if kind == "few channels":
+    if kind.startswith("few channels"):
         channels, filters, side = int(random.integers(1, 5)), _octaves(random, 4, 7), 3 * side
-        taps, stride = int(random.choice([3, 5, 7])), int(random.integers(1, 3))
+        if kind == "few channels":
+            taps, stride = map(int, random.choice([(3, 2), (5, 1), (5, 2), (7, 1), (7, 2)]))
     elif kind == "depthwise":
         filters = groups = channels
         taps, stride = int(random.choice([3, 5])), int(random.integers(1, 3))
@@ -72,12 +73,12 @@ def _any_layer(random, kind):
         channels, filters = (groups * -(-count // groups) for count in (2 * channels, filters))
         stride = int(random.integers(1, 3))
     elif kind == "other":
-        taps = int(random.choice([1, 3, 5, 7]))
+        taps = int(random.choice([3, 5, 7]))
         stride, dilation = ((2, 1), (1, 2), (1, 1))[random.choice(3, p=[0.6, 0.1, 0.3])]
         if stride == dilation == 1:
             taps = max(taps, 5)
     else:
-        taps = int(kind[0])
+        taps, stride = int(kind[0]), 2 if kind.endswith("strided") else 1
     return {
         **{"batch": _octaves(random, 0, 5), "channels": channels, "filters": filters},
         **{"height": side, "width": side, "filter_height": taps, "filter_width": taps},
@@ -114,10 +115,8 @@ def _local(random, kind):
     }
 
 
-_LAYERS = "1 x 1", "3 x 3", "other", "few channels", "depthwise", "grouped"
-_UNGROUPED = "1 x 1", "3 x 3", "other", "few channels"
-
-
+_UNGROUPED = "1 x 1", "1 x 1, strided", "3 x 3", "other", "few channels", "few channels, 3 x 3"
+_LAYERS = (*_UNGROUPED, "depthwise", "grouped")
 _KEPT = tuple(kind + PREPARED for kind in _UNGROUPED)
 SPACES = {
     "convolve": (_convolve, ("1-D", "2-D", "3-D")),

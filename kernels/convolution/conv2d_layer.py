@@ -89,14 +89,18 @@ class LayerOperation(Operation):
             *arrays, stride=stride, dilation=dilation, groups=groups, **options
         )
         taps = filters[2:]
+        dilation = 1 if taps == (1, 1) else dilation
+        minimal = stride == dilation == 1 and taps == (3, 3)
         if 1 < groups == images[1]:
             kind = "depthwise"
         elif groups > 1:
             kind = "grouped"
         elif images[1] <= FEW_CHANNELS:
-            kind = "few channels"
-        elif stride == dilation == 1 and taps in ((1, 1), (3, 3)):
-            kind = f"{taps[0]} x {taps[1]}"
+            kind = "few channels, 3 x 3" if minimal else "few channels"
+        elif minimal:
+            kind = "3 x 3"
+        elif taps == (1, 1):
+            kind = "1 x 1" if stride == 1 else "1 x 1, strided"
         else:
             kind = "other"
         sizes = [images[0], *filters[:2], math.prod(outputs[2:]), groups]
