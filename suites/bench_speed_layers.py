@@ -122,6 +122,14 @@ SUITE = AimSuite(
         ),
         *(
             Aim(
+                *(f"{of} gradient, depthwise", f"conv2d_{of}_gradient", _depthwise),
+                *(("numba_depthwise",), ("torch",)),
+                ratio=1.3,
+            )
+            for of in ("filter", "input")
+        ),
+        *(
+            Aim(
                 *(f"ResNet-18, {images} image{'s' * (images > 1)}", "residual_network"),
                 *(partial(_network, images), ("auto_layers",), _TORCH),
                 ratio=1.0,

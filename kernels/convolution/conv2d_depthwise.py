@@ -22,7 +22,7 @@ _SMALLEST_PART = 1 << 15
 
 
 @njit(cache=True)
-def _pack(filters, channels, taps, weights):
+def pack_channels(filters, channels, taps, weights):
     """Set weights (filters of a channel, taps, channels), the first channels again at the end."""
     each, pitch = len(filters) // (channels * taps), channels + vector.width(filters)
     for tap in range(each * taps):
@@ -33,14 +33,14 @@ def _pack(filters, channels, taps, weights):
 
 
 @njit(cache=True)
-def _zeros(size, array):
+def zeros(size, array):
     """Zeros, so many from where a cache line begins, and that place."""
     memory = np.zeros(size + vector.width(array), array.dtype)
     return memory, -(memory.ctypes.data // memory.itemsize) % vector.width(array)
 
 
 @njit(cache=True)
-def _fill_row(images, seen, plane, count, pixels, to):
+def fill_row(images, seen, plane, count, pixels, to):
     """Copy ``count`` pixels of a row, of as many planes as lanes."""
     lanes = vector.width(images)
     for x in range(0, count, lanes):
@@ -100,7 +100,7 @@ def _set_planes(images, shape, padding, taps, weights, items, columns, apart, re
     taps : (int, int)
         Rows of a filter, and dilation.
     weights : ndarray, 1-D
-        From `_pack`.
+        From `pack_channels`.
     items : (int, int, int)
         First item, and the one after the last; a block makes so many items, stripes of rows.
     columns, apart : tuple
@@ -115,8 +115,8 @@ def _set_planes(images, shape, padding, taps, weights, items, columns, apart, re
     together, reach = min(max(_RUN // across, 1), height), (rows - 1) * dilation + 1
     # Rows of pixels come round: a row takes the place of the one that is needed no longer.
     around, row_pitch = (together - 1) * stride + reach, (padding[1] + wide + padding[2]) * lanes
-    pixels, start = _zeros(around * row_pitch + len(_EIGHT) * stride * lanes, images)
-    sums, to = _zeros((together * across + len(_EIGHT) + lanes) * lanes, images)
+    pixels, start = zeros(around * row_pitch + len(_EIGHT) * stride * lanes, images)
+    sums, to = zeros((together * across + len(_EIGHT) + lanes) * lanes, images)
     square, places = np.empty(lanes * lanes, images.dtype), np.empty(rows, np.int64)
     for item in range(begin, end):
         # The last block overlaps the one before: the same sums, to the bit.
@@ -128,7 +128,7 @@ def _set_planes(images, shape, padding, taps, weights, items, columns, apart, re
             for y in range(max(filled, top * stride), (top + some - 1) * stride + reach):
                 seen, row = y - padding[0], start + y % around * row_pitch + padding[1] * lanes
                 if 0 <= seen < tall:
-                    _fill_row(images, (first * tall + seen) * wide, tall * wide, wide, pixels, row)
+                    fill_row(images, (first * tall + seen) * wide, tall * wide, wide, pixels, row)
                 else:
                     for i in range(row, row + wide * lanes):
                         pixels[i] = 0
@@ -198,7 +198,7 @@ def numba_depthwise(images, filters, *, stride, padding, dilation, groups, out=N
     if out is None:
         out = np.empty((batch, len(filters), *sides), images.dtype)
     weights = np.empty(_weights_elements(images, filters), images.dtype)
-    _pack(plain(filters).reshape(-1), channels, prod(taps), weights)
+    pack_channels(plain(filters).reshape(-1), channels, prod(taps), weights)
     zeros, shape = (padding[0][0], *padding[1]), images.shape[1:]
     arguments = plain(images).reshape(-1), shape, zeros, (taps[0], dilation), weights
     codes = (0,) * taps[1], (0,) * stride
