@@ -112,3 +112,16 @@ def test_finite_names_the_first(value):
 def test_a_message_is_one_line():
     with pytest.raises(ValueError, match="^x: got 3, expected less$"):
         validation.reject("x", 3, "less")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_named_by_its_first_place(value):
+    array = np.ones((4, 5))
+    array[2, 3], array[3, 4] = value, -value
+    with pytest.raises(ValueError, match=rf"features: got {value} at index \(2, 3\)"):
+        validation.finite(features=array)
+
+
+def test_numbers_whose_sum_overflows_are_finite():
+    large = np.full((3, 4), np.finfo(np.float32).max)
+    validation.finite(whole=large, strided=large[:, ::2].T)
