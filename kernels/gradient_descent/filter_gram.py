@@ -11,12 +11,13 @@ from convgrad.kernels.registry import kernel
 from convgrad.kernels.validation import plain
 from convgrad.kernels.vector import (
     add_outer,
+    datapath_bytes,
+    lanes_in,
     lanes_of,
     load_tile,
     register_bytes,
     store,
     totals,
-    width,
     zero_tile,
 )
 
@@ -24,6 +25,8 @@ _SERIES_RUN, _IMAGE_RUN = 4096, 1024
 """Bytes of one row that are worked on together."""
 _STRIPE = 8
 """Rows of an image that are worked on together: 24 kB of them, and of what they meet, in L1."""
+_BYTES = datapath_bytes()
+"""Bytes of a vector. Every load of a whole register of 64 bytes would cross a cache line."""
 _JOINT_LAGS = 8 if register_bytes() == 64 else 6
 """Lags of a tile: with two left sides 16 or 12 sums, which 32 or 16 registers hold."""
 _TILE = 32
@@ -36,7 +39,7 @@ _MOST_PARTITIONS = 64
 @njit(cache=True, inline="always")
 def _set_tile(left, at, pair, down, right, seen, up, rows, length, lags, sums, sums_size):
     """Set ``sums`` to the products of two left sides with so many lags of the right one."""
-    lanes = width(left)
+    lanes = lanes_in(_BYTES, left)
     tile = zero_tile(left, lanes, sums_size)
     for row in range(rows):
         here, there = at + row * down, seen + row * up
@@ -103,7 +106,8 @@ def _add_part(signal, targets, taps, stripe, run, part, parts, pull, products):
     """Add one part of the samples to ``pull`` (lags of y x) and ``products`` (lags of x x)."""
     (height, across), (rows, columns) = taps, signal.shape
     core = (rows - height + 1, columns - across + 1)
-    pitch = _whole(run, width(signal))
+    lanes = lanes_in(_BYTES, signal)
+    pitch = _whole(run, lanes)
     wide = pitch + 2 * (across - 1)
     left = np.empty((2 * stripe + 2) * pitch, signal.dtype)
     right = np.empty((stripe + height) * wide, signal.dtype)
@@ -132,7 +136,7 @@ def _add_part(signal, targets, taps, stripe, run, part, parts, pull, products):
             right,
             wide,
         )
-        length = _whole(length, width(signal))
+        length = _whole(length, lanes)
         for lag in range(height):
             there = (height - lag) * wide + across - 1
             _add_lags(
