@@ -15,6 +15,7 @@ from convgrad.kernels.vector import (
     lanes_in,
     lanes_of,
     load_tile,
+    prefetch,
     register_bytes,
     store,
     totals,
@@ -96,6 +97,15 @@ def _copy(image, top, first, rows, columns, kept, copy, pitch):
 
 
 @njit(cache=True)
+def _fetch(image, top, first, rows, columns):
+    """Bring a box of samples into L2. Addresses beyond the image do no harm."""
+    for row in range(rows):
+        start = (top + row) * image.shape[1] + first
+        for i in range(0, columns, lanes_in(64, image)):
+            prefetch(image, start + i, 2)
+
+
+@njit(cache=True)
 def _whole(length, lanes):
     """So many lanes, rounded up to whole vectors."""
     return (length + lanes - 1) // lanes * lanes
@@ -137,6 +147,10 @@ def _add_part(signal, targets, taps, stripe, run, part, parts, pull, products):
             wide,
         )
         length = _whole(length, lanes)
+        # While these are summed, what the next block copies comes closer.
+        later = (block + 1) // runs * stripe, (block + 1) % runs * run
+        _fetch(targets, *later, stripe, run)
+        _fetch(signal, *later, stripe, run)
         for lag in range(height):
             there = (height - lag) * wide + across - 1
             _add_lags(
@@ -437,6 +451,7 @@ def numba_gram(signal, targets, *, taps, iterations, step, l2, l1, weights):
     where two can be loaded and two be added in a cycle. 16 registers hold that; 32 hold eight
     lags, of which 16 taps leave no tile in part empty. Signal and targets are read once, in blocks
     that stay in L1 whose number the sizes decide: results do not depend on the number of threads.
+    While one is summed, the samples of the next come into L2.
     k^2 numbers are held. It is another algorithm than the definition's: the condition number is
     squared. For filters of up to some hundred taps, and from two iterations on; beyond, an FFT
     needs less.
