@@ -21,7 +21,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
 
 @functools.cache
@@ -80,29 +80,26 @@ def _contract(builder, name, *values):
     return getattr(builder, name)(*values, flags=("contract",))
 
 
-def _operation(floating, integral):
-    @intrinsic
-    def apply(typing, left, right):
-        if not isinstance(left, Vector) or left != right:
-            return None
+def _operate(operation, floating, integral):
+    """Teach the compiler an operation of two vectors of a kind."""
 
-        def emit(context, builder, signature, arguments):
-            if isinstance(left.dtype, types.Float):
-                return _contract(builder, floating, *arguments)
-            return getattr(builder, integral)(*arguments)
+    @type_callable(operation)
+    def resolve(context):
+        def returned(left, right):
+            return left if isinstance(left, Vector) and left == right else None
 
-        return left(left, right), emit
+        return returned
 
-    def operate(left, right):
-        fits = isinstance(left, Vector) and left == right
-        return (lambda left, right: apply(left, right)) if fits else None
-
-    return operate
+    @lower_builtin(operation, Vector, Vector)
+    def emit(context, builder, signature, arguments):
+        if isinstance(signature.return_type.dtype, types.Float):
+            return _contract(builder, floating, *arguments)
+        return getattr(builder, integral)(*arguments)
 
 
-overload(operator.add)(_operation("fadd", "add"))
-overload(operator.sub)(_operation("fsub", "sub"))
-overload(operator.mul)(_operation("fmul", "mul"))
+_operate(operator.add, "fadd", "add")
+_operate(operator.sub, "fsub", "sub")
+_operate(operator.mul, "fmul", "mul")
 
 
 def _intrinsic(builder, name, kind, *values):
