@@ -1,16 +1,24 @@
 """`conv2d` by Winograd's minimal filtering: tiles as 16 or 36 products of matrices, in L2."""
 
 import math
-from functools import partial
+from functools import lru_cache, partial
 
 import numba
 import numpy as np
 
 from convgrad.kernels import vector
 from convgrad.kernels.address import address_of
+from convgrad.kernels.convolution.conv2d_numba_planes import PLANS
 from convgrad.kernels.convolution.geometry import output_sides
-from convgrad.kernels.convolution.winograd_filters import TAPS, VECTORS, transformed, weights_shape
-from convgrad.kernels.convolution.winograd_tiles import SPARE, Grid, share_2, share_4, shared
+from convgrad.kernels.convolution.winograd_filters import (
+    TAPS,
+    VECTORS,
+    address_with,
+    transformed,
+    weights_shape,
+)
+from convgrad.kernels.convolution.winograd_products import SPARE, addresses_of
+from convgrad.kernels.convolution.winograd_tiles import SHARES, Grid, shared
 from convgrad.kernels.registry import kernel
 from convgrad.kernels.validation import plain
 
@@ -26,7 +34,6 @@ in products with a tile."""
 _FRESH_TILES = 64
 """Tiles of a part that leave its filters to be transformed block by block, which are never
 written beyond L2 then: samples are read from L3 instead, by each block."""
-_COMPILED = {2: share_2, 4: share_4}
 
 
 def _along(made, outputs):
@@ -75,6 +82,13 @@ def _plan(made, channels, out_shape, itemsize, threads, kept):
     return True, -(-part // jobs), (groups, own)
 
 
+@lru_cache(PLANS)
+def _addresses(made, dtype, kept, numbers, parts):
+    """Of the functions that a share calls: `addresses_of`, and of what transforms filters."""
+    transform = (0, 0) if kept else address_with(made, dtype)
+    return np.array([*addresses_of(dtype, numbers, parts), transform])
+
+
 def _convolve(made, images, count, padding, out, filters=None, back=False, weights=None):
     """Correlate images with ``count`` filters, or with the transformed ones of a prepared call."""
     sides = output_sides(images.shape[2:], (TAPS, TAPS), 1, padding, 1)
@@ -92,12 +106,13 @@ def _convolve(made, images, count, padding, out, filters=None, back=False, weigh
     grid = _grid(made, sides, (padding[0][0], padding[1][0]))
     counts = len(images) * (grid.down + grid.short_down), -(-count // vector.lanes_of(out.dtype))
     arrays = plain(images), none if kept else plain(filters), back, weights
-    do_share, whole = _COMPILED[made], (grid, most, (0, counts[0]), (0, counts[1]))
+    addresses = _addresses(made, out.dtype, kept, counts[1], shares[1])
+    do_share, whole = SHARES[made], (grid, most, addresses, (0, counts[0]), (0, counts[1]))
     if shares == (1, 1):
         do_share(*arrays, whole, out)
     else:
         address = address_of(do_share, *arrays, whole, out)
-        shared(address, *arrays, grid, most, counts, shares, out)
+        shared(address, *arrays, grid, most, addresses, counts, shares, out)
     return out
 
 

@@ -11,11 +11,12 @@ products, at places 0, 1, 2 and 5, with the very taps of the others.
 
 import numpy as np
 from numba import njit
+from numba.extending import register_jitable
 
 from convgrad.kernels.vector import broadcast, load, multiply_add, store, width
 
 
-@njit(cache=True)
+@register_jitable
 def before_2(source, at, step, target, to, apart, short):
     """Samples: 1 0 -1 0, 0 1 1 0, 0 -1 1 0, 0 1 0 -1. No tile is short."""
     lanes = width(source)
@@ -27,7 +28,7 @@ def before_2(source, at, step, target, to, apart, short):
     store(target, to + 3 * apart, d1 - d3)
 
 
-@njit(cache=True)
+@register_jitable
 def filter_2(source, at, step, target, to, apart, short):
     """Taps: 1 0 0, 1/2 1/2 1/2, 1/2 -1/2 1/2, 0 0 1."""
     lanes = width(source)
@@ -41,7 +42,7 @@ def filter_2(source, at, step, target, to, apart, short):
     store(target, to + 3 * apart, g2)
 
 
-@njit(cache=True)
+@register_jitable
 def after_2(source, at, step, target, to, apart, short):
     """Products: 1 1 1 0, 0 1 -1 -1. No tile is short."""
     lanes = width(source)
@@ -51,7 +52,7 @@ def after_2(source, at, step, target, to, apart, short):
     store(target, to + apart, m1 - m2 - m3)
 
 
-@njit(cache=True)
+@register_jitable
 def before_4(source, at, step, target, to, apart, short):
     """Samples.
 
@@ -81,7 +82,7 @@ def before_4(source, at, step, target, to, apart, short):
     store(target, to + 5 * apart, multiply_add(four, d1, multiply_add(minus_five, d3, d5)))
 
 
-@njit(cache=True)
+@register_jitable
 def filter_4(source, at, step, target, to, apart, short):
     """Taps: 1/4 0 0, -1/6 -1/6 -1/6, -1/6 1/6 -1/6, 1/24 1/12 1/6, 1/24 -1/12 1/6, 0 0 1."""
     lanes, number = width(source), source.dtype.type
@@ -99,7 +100,7 @@ def filter_4(source, at, step, target, to, apart, short):
     store(target, to + 5 * apart, g2)
 
 
-@njit(cache=True)
+@register_jitable
 def after_4(source, at, step, target, to, apart, short):
     """Products: 1 1 1 1 1 0, 0 1 -1 2 -2 0, 0 1 1 4 4 0, 0 1 -1 8 -8 1.
 

@@ -1,5 +1,7 @@
 """Taps of 3 x 3 filters as minimal filtering multiplies them, in the layout of the products."""
 
+from functools import cache
+
 import numba
 import numpy as np
 from numba import njit, prange
@@ -16,50 +18,49 @@ _FEWEST = 512
 """Vectors of taps that are worth waking a thread for: some 20 us."""
 
 
-@njit(cache=True, inline="always")
-def _do_items(turn, made, filters, back, items, before, weights):
-    """Transform the taps of some items: a vector of filters at a channel, all channels in turn."""
-    lanes, size, taps = vector.width(filters), made + TAPS - 1, TAPS * TAPS
-    flat = filters.reshape(-1)
-    count, channels = filters.shape[0], filters.shape[1]
-    pitch, beside = channels * taps, taps
-    if back:
-        count, channels, pitch, beside = channels, count, beside, pitch
-    here, across = np.empty((taps + lanes) * lanes, filters.dtype), weights.shape[2]
-    scratch = np.empty(size * size * lanes, filters.dtype)
-    target, block = weights.reshape(-1), VECTORS * lanes
-    at, step = ((taps - 1) * lanes, -lanes) if back else (0, lanes)
-    short, steps, apart = (False, False), (TAPS * step, step), across * block
-    places = size * apart, apart
-    for item in range(items[0], items[1]):
-        number, channel = item // channels, item % channels
-        first = number * lanes
-        seen = first * pitch + channel * beside
-        if first + lanes <= count:
-            for tap in range(0, taps, lanes):
-                some = min(taps - tap, lanes)
-                square = vector.load_rows(flat, seen + tap, pitch, lanes, lanes, 1, some)
-                vector.store_tile(here, tap * lanes, lanes, vector.transpose(square))
-        else:
-            for tap in range(taps):
-                for lane in range(lanes):
-                    inside = first + lane < count
-                    here[tap * lanes + lane] = flat[seen + lane * pitch + tap] if inside else 0
-        to = (number // VECTORS - before) * size * size * apart
-        to += channel * block + number % VECTORS * lanes
-        along_both(turn, TAPS, size, short, here, at, steps, scratch, target, to, places)
+def _items_with(made, turn):
+    """Make the function that transforms taps, for tiles of so many outputs along an axis."""
+
+    @njit(cache=True)
+    def do_items(filters, back, items, before, weights):
+        """Transform some items to blocks of filters, the first of which is ``before``.
+
+        An item is a vector of filters at a channel; all channels come in turn.
+        """
+        lanes, size, taps = vector.width(filters), made + TAPS - 1, TAPS * TAPS
+        flat = filters.reshape(-1)
+        count, channels = filters.shape[0], filters.shape[1]
+        pitch, beside = channels * taps, taps
+        if back:
+            count, channels, pitch, beside = channels, count, beside, pitch
+        here, across = np.empty((taps + lanes) * lanes, filters.dtype), weights.shape[2]
+        scratch = np.empty(size * size * lanes, filters.dtype)
+        target, block = weights.reshape(-1), VECTORS * lanes
+        at, step = ((taps - 1) * lanes, -lanes) if back else (0, lanes)
+        short, steps, apart = (False, False), (TAPS * step, step), across * block
+        places = size * apart, apart
+        for item in range(items[0], items[1]):
+            number, channel = item // channels, item % channels
+            first = number * lanes
+            seen = first * pitch + channel * beside
+            if first + lanes <= count:
+                for tap in range(0, taps, lanes):
+                    some = min(taps - tap, lanes)
+                    square = vector.load_rows(flat, seen + tap, pitch, lanes, lanes, 1, some)
+                    vector.store_tile(here, tap * lanes, lanes, vector.transpose(square))
+            else:
+                for tap in range(taps):
+                    for lane in range(lanes):
+                        inside = first + lane < count
+                        here[tap * lanes + lane] = flat[seen + lane * pitch + tap] if inside else 0
+            to = (number // VECTORS - before) * size * size * apart
+            to += channel * block + number % VECTORS * lanes
+            along_both(turn, TAPS, size, short, here, at, steps, scratch, target, to, places)
+
+    return do_items
 
 
-@njit(cache=True)
-def items_2(filters, back, items, before, weights):
-    """Transform the taps of some items to blocks of filters, the first of which is ``before``."""
-    _do_items(filter_2, 2, filters, back, items, before, weights)
-
-
-@njit(cache=True)
-def items_4(filters, back, items, before, weights):
-    """Transform the taps of some items to blocks of filters, the first of which is ``before``."""
-    _do_items(filter_4, 4, filters, back, items, before, weights)
+_COMPILED = {2: _items_with(2, filter_2), 4: _items_with(4, filter_4)}
 
 
 @njit(cache=True, parallel=True)
@@ -69,7 +70,11 @@ def _shared(do_items, filters, back, items, parts, weights):
         call(do_items, (filters, back, own, np.int64(0), weights))
 
 
-_COMPILED = {2: items_2, 4: items_4}
+@cache
+def address_with(made, dtype):
+    """Of the function that transforms items, for tiles of so many outputs along an axis."""
+    taps = np.empty((0,) * 4, dtype)
+    return address_of(_COMPILED[made], taps, False, (0, 0), 0, taps)
 
 
 def weights_shape(made, count, channels, dtype):
@@ -103,10 +108,9 @@ def transformed(made, filters, back):
     weights = np.empty(weights_shape(made, count, channels, filters.dtype), filters.dtype)
     items = -(-count // vector.lanes_of(filters.dtype)) * channels
     parts = min(numba.get_num_threads(), max(items // _FEWEST, 1))
-    do_items, filters = _COMPILED[made], plain(filters)
+    filters = plain(filters)
     if parts == 1:
-        do_items(filters, back, (0, items), 0, weights)
+        _COMPILED[made](filters, back, (0, items), 0, weights)
     else:
-        address = address_of(do_items, filters, back, (0, items), 0, weights)
-        _shared(address, filters, back, items, parts, weights)
+        _shared(address_with(made, filters.dtype), filters, back, items, parts, weights)
     return weights

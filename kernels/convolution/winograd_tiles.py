@@ -3,22 +3,15 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import literal_unroll, njit, prange
+from numba import njit, prange
+from numba.extending import register_jitable
 
 from convgrad.kernels import vector
 from convgrad.kernels.address import call
 from convgrad.kernels.convolution.conv2d_blocked import unpack_row
 from convgrad.kernels.convolution.winograd import after_2, after_4, along_both, before_2, before_4
-from convgrad.kernels.convolution.winograd_filters import TAPS, VECTORS, items_2, items_4
-
-_MOST = 12 if vector.register_bytes() == 64 else 6
-_GROUPS = tuple((0,) * count for count in range(_MOST, 0, -2))
-"""Tiles whose sums stay in registers: with two vectors of filters 24 of 32, or 12 of 16; and the
-fewer that are left of a job."""
-SPARE = 1
-"""Places behind the last tile, where a group of an even number may end."""
-_ONE, _TWO = (0,), (0, 0)
-"""As long as there are vectors of filters side by side."""
+from convgrad.kernels.convolution.winograd_filters import TAPS, VECTORS
+from convgrad.kernels.convolution.winograd_products import SPARE
 
 
 class Grid(NamedTuple):
@@ -33,7 +26,7 @@ class Grid(NamedTuple):
     left: int
 
 
-@njit(cache=True)
+@register_jitable
 def _pack(image, first, top, left, rows, columns, packed):
     """Copy a box of a vector of channels, zeros around it, with channels last.
 
@@ -66,46 +59,14 @@ def _pack(image, first, top, left, rows, columns, packed):
             vector.store_tile(packed, here + x * lanes, lanes, vector.transpose(square))
 
 
-@njit(cache=True)
-def _multiply(seen, at, apart, channels, weights, first, step, sums, to, tile, vectors):
-    """Set the sums of a group of tiles over all channels, for vectors of filters side by side.
-
-    ``tile`` is as long as there are sums, ``vectors`` as there are of these.
-    """
-    lanes, half = vector.width(seen), len(tile) // len(vectors) // 2 * vector.width(seen)
-    total = vector.zero_tile(seen, lanes, len(tile))
-    for channel in range(0, channels, lanes):
-        depth = min(lanes, channels - channel)
-        here, met = at + channel * apart + lanes - depth, first + channel * step
-        total = vector.add_panel(
-            total, seen, here, here + half, lanes, 1, weights, met, step, lanes, depth, len(vectors)
-        )
-    vector.store_tile(sums, to, lanes, total)
-
-
-@njit(cache=True)
-def _multiply_all(seen, at, apart, count, channels, weights, first, step, sums, to, vectors):
-    """One product of matrices: ``count`` tiles with one or two vectors of filters."""
-    lanes, done = vector.width(seen), 0
-    for group in literal_unroll(_GROUPS):
-        while count - done > len(group) - 2:
-            own = at + done * lanes, apart, channels, weights, first, step, sums
-            place = to + done * vectors * lanes
-            if vectors == 2:
-                _multiply(seen, *own, place, group + group, _TWO)
-            else:
-                _multiply(seen, *own, place, group, _ONE)
-            done += len(group)
-
-
-@njit(cache=True)
+@register_jitable
 def _short_rows(grid, first, end):
     """Rows of tiles that are short down, of those from ``first`` to ``end``."""
     height = grid.down + grid.short_down
     return (end // height - first // height) * grid.short_down
 
 
-@njit(cache=True)
+@register_jitable
 def _place(grid, row, job):
     """Places in a job of the whole tiles of a row, and of its short one.
 
@@ -121,7 +82,7 @@ def _place(grid, row, job):
     return whole * grid.short_across + before * grid.across, before
 
 
-@njit(cache=True)
+@register_jitable
 def _meeting(grid, job, product, size):
     """First of the places of tiles that meet a product, and the one after the last."""
     low, beside = _short_rows(grid, *job), grid.across + grid.short_across
@@ -192,71 +153,70 @@ def _make(after, made, sums, layout, grid, job, first, outputs, scratch, result)
         row = end
 
 
-@njit(cache=True, inline="always")
-def _do_share(turn, before, after, made, images, filters, back, weights, share, result):
-    """Compute some rows of tiles, ``most`` at a time at most, for some vectors of filters.
+def _share_with(made, before, after):
+    """Make the function that does a share, for tiles of so many outputs along an axis."""
 
-    Without ``weights`` each block of filters is transformed when its turn comes.
-    """
-    grid, most, rows, numbers = share
-    lanes, size = vector.width(images), made + TAPS - 1
-    channels, across = images.shape[1], result.shape[3]
-    block, products, beside = VECTORS * lanes, size * size, grid.across + grid.short_across
-    jobs = (rows[1] - rows[0] + most - 1) // most
-    places = most * beside + SPARE
-    parts, wide = (channels + lanes - 1) // lanes, beside * made + TAPS - 1
-    plane, apart = (parts * places + 1) * lanes, (channels + 1) * block
-    packed = np.empty((size * wide + made + lanes) * lanes, images.dtype)
-    seen = np.empty(products * plane, images.dtype)
-    sums = np.empty(products * (places * VECTORS + 1) * lanes, images.dtype)
-    outputs = np.empty((most * made * across + made + lanes) * lanes, images.dtype)
-    scratch = np.empty(max(size * size, lanes) * lanes, images.dtype)
-    kept = len(weights) > 0
-    met = weights if kept else np.empty((1, products, channels + 1, block), images.dtype)
-    flat = met.reshape(-1)
-    for number in range(jobs):
-        done, count = rows[0], rows[1] - rows[0]
-        job = done + number * count // jobs, done + (number + 1) * count // jobs
-        _see(before, made, images, grid, job, places, packed, scratch, seen)
-        own = numbers[0]
-        while own < numbers[1]:
-            vectors = min(VECTORS - own % VECTORS, numbers[1] - own)
-            start = own % VECTORS * lanes
-            if kept:
-                start += own // VECTORS * products * apart
-            else:
-                items = own * channels, (own + vectors) * channels
-                turn(filters, back, items, own // VECTORS, met)
-            for product in range(products):
-                first, end = _meeting(grid, job, product, size)
-                _multiply_all(
-                    *(seen, product * plane + first * lanes, places, end - first, channels),
-                    *(flat, start + product * apart, block, sums),
-                    *(product * (places * vectors + 1) * lanes + first * vectors * lanes, vectors),
-                )
-            for part in range(vectors):
-                layout, least = (part, vectors, places), (own + part) * lanes
-                _make(after, made, sums, layout, grid, job, least, outputs, scratch, result)
-            own += vectors
+    @njit(cache=True)
+    def do_share(images, filters, back, weights, share, result):
+        """Compute some rows of tiles, ``most`` at a time at most, for some vectors of filters.
+
+        Without ``weights`` each block of filters is transformed when its turn comes. Addresses
+        are of what multiplies with one vector of filters, and with two, and of what transforms.
+        """
+        grid, most, addresses, rows, numbers = share
+        lanes, size = vector.width(images), made + TAPS - 1
+        channels, across = images.shape[1], result.shape[3]
+        block, products, beside = VECTORS * lanes, size * size, grid.across + grid.short_across
+        jobs = (rows[1] - rows[0] + most - 1) // most
+        places = most * beside + SPARE
+        parts, wide = (channels + lanes - 1) // lanes, beside * made + TAPS - 1
+        plane, apart = (parts * places + 1) * lanes, (channels + 1) * block
+        packed = np.empty((size * wide + made + lanes) * lanes, images.dtype)
+        seen = np.empty(products * plane, images.dtype)
+        sums = np.empty(products * (places * VECTORS + 1) * lanes, images.dtype)
+        outputs = np.empty((most * made * across + made + lanes) * lanes, images.dtype)
+        scratch = np.empty(max(size * size, lanes) * lanes, images.dtype)
+        kept = len(weights) > 0
+        met = weights if kept else np.empty((1, products, channels + 1, block), images.dtype)
+        flat = met.reshape(-1)
+        for number in range(jobs):
+            done, count = rows[0], rows[1] - rows[0]
+            job = done + number * count // jobs, done + (number + 1) * count // jobs
+            _see(before, made, images, grid, job, places, packed, scratch, seen)
+            own = numbers[0]
+            while own < numbers[1]:
+                vectors = min(VECTORS - own % VECTORS, numbers[1] - own)
+                start = own % VECTORS * lanes
+                if kept:
+                    start += own // VECTORS * products * apart
+                else:
+                    items = own * channels, (own + vectors) * channels
+                    task = filters, back, items, own // VECTORS, met
+                    call((addresses[2, 0], addresses[2, 1]), task)
+                address = addresses[vectors - 1, 0], addresses[vectors - 1, 1]
+                for product in range(products):
+                    first, end = _meeting(grid, job, product, size)
+                    here, met_at = product * plane + first * lanes, start + product * apart
+                    to = product * (places * vectors + 1) * lanes + first * vectors * lanes
+                    tiles = seen, here, places, end - first, channels
+                    call(address, (*tiles, flat, met_at, sums, to))
+                for part in range(vectors):
+                    layout, least = (part, vectors, places), (own + part) * lanes
+                    _make(after, made, sums, layout, grid, job, least, outputs, scratch, result)
+                own += vectors
+
+    return do_share
 
 
-@njit(cache=True)
-def share_2(images, filters, back, weights, share, result):
-    """Do a share: the grid, rows at a time, first row and end, first vector of filters and end."""
-    _do_share(items_2, before_2, after_2, 2, images, filters, back, weights, share, result)
-
-
-@njit(cache=True)
-def share_4(images, filters, back, weights, share, result):
-    """Do a share: the grid, rows at a time, first row and end, first vector of filters and end."""
-    _do_share(items_4, before_4, after_4, 4, images, filters, back, weights, share, result)
+SHARES = {2: _share_with(2, before_2, after_2), 4: _share_with(4, before_4, after_4)}
 
 
 @njit(cache=True, parallel=True)
-def shared(do_share, images, filters, back, weights, grid, most, counts, shares, result):
+def shared(do_share, images, filters, back, weights, grid, most, addresses, counts, shares, result):
     """Share so many rows and vectors of filters out in so many parts of both."""
     for part in prange(shares[0] * shares[1]):
         i, j = np.int64(part) // shares[1], np.int64(part) % shares[1]
         rows = i * counts[0] // shares[0], (i + 1) * counts[0] // shares[0]
         numbers = j * counts[1] // shares[1], (j + 1) * counts[1] // shares[1]
-        call(do_share, (images, filters, back, weights, (grid, most, rows, numbers), result))
+        share = grid, most, addresses, rows, numbers
+        call(do_share, (images, filters, back, weights, share, result))

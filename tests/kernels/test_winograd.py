@@ -16,11 +16,11 @@ LANES = vector.lanes_of(np.float64)
 
 def matrix(transform, size, made, short=False):
     """What a transform makes of each unit vector, column by column."""
-    units = np.repeat(np.eye(size), LANES, axis=1)
+    units, compiled = np.repeat(np.eye(size), LANES, axis=1), numba.njit(transform)
     columns = []
     for unit in units.reshape(size, size, LANES):
         target = np.zeros(made * LANES)
-        transform(unit.ravel(), 0, LANES, target, 0, LANES, short)
+        compiled(unit.ravel(), 0, LANES, target, 0, LANES, short)
         columns.append(target[::LANES])
     return np.array(columns).T
 
