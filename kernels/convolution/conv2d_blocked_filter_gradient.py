@@ -1,4 +1,4 @@
-"""Filter gradient of `conv2d` with channels as lanes, over images with channels together."""
+"""Filter gradient of `conv2d` as products of matrices, over images with channels together."""
 
 from functools import lru_cache
 from itertools import product
@@ -12,7 +12,7 @@ from convgrad.kernels import vector
 from convgrad.kernels.address import address_of, call
 from convgrad.kernels.convolution.conv2d_blocked import SMALLEST_PART, serves, unpack_row
 from convgrad.kernels.convolution.conv2d_blocked_filter_gradient_tiles import (
-    FILTERS,
+    ROWS,
     VECTORS,
     address_with,
 )
@@ -26,96 +26,112 @@ from convgrad.kernels.convolution.conv2d_numba_planes import PLANS
 from convgrad.kernels.registry import kernel
 
 _RUN = 128
-"""About so many outputs are summed at a time: their gradients, and the pixels of two vectors of
-channels, fit L1."""
+"""About so many outputs are summed at a time: what two vectors and a few rows see fits L1."""
+_SUMS = 1 << 16
+"""Sums that a thread works on at a time: they stay in L2, and serve many times what they see."""
 
 
 @njit(cache=True)
 def _own_taps(item, taps, own):
-    """Taps of an item whose sums begin within a part of all sums."""
+    """First tap of an item whose sums begin in a range of all sums, and the one after the last."""
     first = min(max((own[0] - item[3] + item[4] - 1) // item[4], 0), taps)
     return first, min(max((own[1] - item[3] + item[4] - 1) // item[4], 0), taps)
 
 
 @njit(cache=True)
-def _write(sums, item, target, own, square, result):
-    """Write some taps of an item to their places, channel by channel."""
-    lanes, flat = vector.width(sums), result.reshape(-1)
-    channels, taps = result.shape[1:]
-    for i in range(target[1]):
-        at = item[3] + own[0] * item[4] + i * target[4]
-        for j in range(0, target[3], lanes):
-            some = min(lanes, target[3] - j)
-            to = ((target[0] + i) * channels + target[2] + j) * taps + own[0]
+def _write(sums, at, step, target, steps, own, taps, square, result):
+    """Write the sums of some taps of an item, those of a tap ``step`` after those of another."""
+    lanes, (below, beside) = vector.width(sums), steps
+    rows, columns, width = target[1], target[2], target[3]
+    for j in range(0, columns, lanes):
+        plane = min(lanes, columns - j), beside
+        to = target[0] + j * beside + own[0]
+        if taps == 1 and beside > 1:
+            unpack_row(sums, at + j, width, rows, plane, square, result, to, 1)
+            continue
+        for i in range(rows):
+            place = at + i * width + j
             if taps == 1:
-                vector.store_first(flat, to, vector.load(sums, at + j, lanes), some)
+                line = vector.load(sums, place, lanes)
+                vector.store_first(result, to + i * below, line, plane[0])
             else:
-                plane, count = (some, taps), own[1] - own[0]
-                unpack_row(sums, at + j, item[4], count, plane, square, flat, to, 1)
+                count = own[1] - own[0]
+                unpack_row(sums, place, step, count, plane, square, result, to + i * below, 1)
 
 
 @njit(cache=True)
-def _set_part(slopes, pixels, pitches, pieces, taps, items, addresses, targets, own, sums, result):
+def _set_part(left, right, pitches, pieces, taps, items, addresses, targets, steps, own, result):
     """Set a part of the gradient: some taps of some items.
 
     Parameters
     ----------
-    slopes, pixels : ndarray
-        Output gradients and images, with channels together.
+    left, right : ndarray
+        Output gradients and images, or these and those, with channels together. Rows of tiles are
+        channels of the left ones, their lanes channels of the right ones.
     pitches : ndarray, shape (2, 3)
         Of either: from image to image, and from what an output sees to what the next one below
         and beside does.
     pieces : ndarray, shape (pieces, 6)
         Of the outputs: images from, to, rows from, to, columns from, to.
-    taps : ndarray, shape (taps, 5)
-        Outputs that see pixels: rows from, to, columns from, to; where that of the first would be.
+    taps : ndarray, shape (taps, 6)
+        Outputs that see pixels: rows from, to, columns from, to; where what the first one sees
+        would be, left and right.
     items : ndarray, shape (items, 5)
-        A few filters with a few channels: where these lie in gradients and in pixels, from one
-        vector of channels to the next, where their sums begin, and elements of the sums of a tap.
+        Tiles: where their channels lie, left and right, from one vector of these to the next, where
+        their sums begin, and elements of the sums of a tap.
     addresses : ndarray, shape (items, 2)
         Of what adds to these sums.
-    targets : ndarray, shape (items, 5)
-        Filter and number of filters, channel and number of channels, elements of the sums of a
-        filter.
+    targets : ndarray, shape (items, 4)
+        Where the first sum goes in the result; rows and columns, and elements of the
+        sums of a row.
+    steps : (int, int)
+        From row to row and from column to column in the result.
     own : (int, int)
         First of the sums, and the one after the last.
-    sums : ndarray
-    result : ndarray, shape (filters, channels, taps)
+    result : ndarray, 1-D
     """
-    lanes = vector.width(sums)
-    square = np.empty(lanes * lanes, sums.dtype)
-    for number in range(len(items)):
-        item = items[number]
-        first, last = _own_taps(item, len(taps), own)
-        for i in range(item[3] + first * item[4], item[3] + last * item[4]):
+    lanes, count = vector.width(right), len(taps)
+    square = np.empty(lanes * lanes, right.dtype)
+    step = items[:, 4].max()
+    sums = np.empty(min(own[1] - own[0], _SUMS) + (lanes + 1) * step, right.dtype)
+    low = 0
+    for begin in range(own[0], own[1], _SUMS):
+        some = begin, min(begin + _SUMS, own[1])
+        while low < len(items) - 1 and items[low, 3] + count * items[low, 4] <= begin:
+            low += 1
+        high = low
+        while high < len(items) and items[high, 3] < some[1]:
+            high += 1
+        for i in range(len(sums)):
             sums[i] = 0
-    for turn in range(len(pieces)):
-        for number in range(len(items)):
-            item = items[number]
-            some = _own_taps(item, len(taps), own)
-            if some[0] < some[1]:
-                task = slopes, pixels, pitches, pieces[turn], taps, some, item, sums
+        for turn in range(len(pieces)):
+            for number in range(low, high):
+                item = items[number]
+                first, last = _own_taps(item, count, some)
+                task = left, right, pitches, pieces[turn], taps, (first, last, begin), item, sums
                 call((addresses[number, 0], addresses[number, 1]), task)
-    for number in range(len(items)):
-        item = items[number]
-        some = _own_taps(item, len(taps), own)
-        if some[0] < some[1]:
-            _write(sums, item, targets[number], some, square, result)
+        for number in range(low, high):
+            item = items[number]
+            own_taps = _own_taps(item, count, some)
+            at = item[3] - begin + own_taps[0] * item[4]
+            if own_taps[0] < own_taps[1]:
+                task = sums, at, item[4], targets[number], steps, own_taps
+                _write(*task, count, square, result)
 
 
 @njit(cache=True, parallel=True)
 def _set_parts(
-    do_part, slopes, pixels, pitches, pieces, taps, items, addresses, targets, parts, sums, result
+    do_part, left, right, pitches, pieces, taps, items, addresses, targets, steps, parts, result
 ):
     total = items[-1, 3] + len(taps) * items[-1, 4]
     for part in prange(parts):
         own = np.int64(part) * total // parts, (np.int64(part) + 1) * total // parts
-        task = slopes, pixels, pitches, pieces, taps, items, addresses, targets
-        call(do_part, (*task, own, sums, result))
+        task = left, right, pitches, pieces, taps, items, addresses, targets, steps
+        call(do_part, (*task, own, result))
 
 
 def _taps_of(size, sides, taps, stride, before, dilation):
-    """Along one axis: outputs from, to, that see pixels by each tap, and its shift."""
+    """Along one axis: for each tap the outputs from, to, that see pixels, and its shift."""
     shifts = np.arange(taps) * dilation - before
     low = np.clip(-(shifts // stride), 0, sides)
     return low, np.clip((size - 1 - shifts) // stride + 1, low, sides), shifts
@@ -136,95 +152,121 @@ def _pieces(images, sides):
     return [sum(piece, ()) for piece in pieces]
 
 
-def _tiles(filters, channels, dtype):
-    """Filters and channels of all tiles, and the vectors that hold these.
+def _tiles(left, right, dtype):
+    """Cut a product of so many channels by so many into tiles.
 
     Yields
     ------
-    first filter, filters : int
-    first channel, channels : int
+    first row, rows : int
+    first column, columns : int
     kind : (int, int, int)
         See `address_with`.
     """
-    lanes, half = vector.lanes_of(dtype), halves(channels, dtype)
-    rows = min(FILTERS, lanes)
-    whole = block_count(channels, dtype) - half
+    lanes, half = vector.lanes_of(dtype), halves(right, dtype)
+    most, whole = min(ROWS, lanes), block_count(right, dtype) - half
     groups = [(first, min(VECTORS, whole - first), 0) for first in range(0, whole, VECTORS)]
     groups += [(whole, 1, 1)] * half
-    for first in range(0, filters, rows):
-        some = min(rows, filters - first)
+    for first in range(0, left, most):
+        rows = min(most, left - first)
         for start, vectors, halved in groups:
-            own = min(vectors * lanes, channels - start * lanes)
-            yield first, some, start * lanes, own, (some + some % 2, vectors, halved)
+            columns = min(vectors * lanes, right - start * lanes)
+            yield first, rows, start * lanes, columns, (rows + rows % 2, vectors, halved)
 
 
 @lru_cache(PLANS)
-def _plan(sides, size, filter_size, stride, padding, dilation, shape, pitches, dtype, writeable):
-    """What `_set_part` takes besides arrays, and the number of sums.
+def _is_turned(filters, channels, dtype):
+    """Whether fewer lanes and rows are idle with filters in the lanes."""
+
+    def filled(left, right):
+        lanes = vector.lanes_of(dtype)
+        return sum(
+            rows * (vectors * lanes >> half)
+            for *_, (rows, vectors, half) in _tiles(left, right, dtype)
+        )
+
+    return filled(channels, filters) < filled(filters, channels)
+
+
+@lru_cache(PLANS)
+def _plan(sides, size, filter_size, stride, padding, dilation, shape, turned, pitches, kind):
+    """What `_set_part` takes besides arrays and its part.
 
     Parameters
     ----------
     sides, size, filter_size : (int, int)
         Of outputs, images and filters.
     shape : (int, int, int)
-        Images, filters and channels.
+        Images, and channels of what lies left and right.
+    turned : bool
+        Whether images lie left.
     pitches : tuple of (int, int, int, int)
-        Of output gradients and of images: from vector to vector of channels, and see `_set_part`.
-    writeable : (bool, bool)
+        Of either: from vector to vector of channels, and see `_set_part`.
+    kind : (dtype, (bool, bool))
+        See `address_with`.
     """
-    (images, filters, channels), lanes = shape, vector.lanes_of(dtype)
-    (slope_pitch, *slope_pitches), (pixel_pitch, *pixel_pitches) = pitches
-    axes = [
-        _taps_of(*axis[:3], stride, axis[3][0], dilation)
-        for axis in zip(size, sides, filter_size, padding)
-    ]
-    shifts = [np.multiply(axis[2], pitch) for axis, pitch in zip(axes, pixel_pitches[1:])]
-    by_axis = (list(zip(*axis[:2], shift)) for axis, shift in zip(axes, shifts))
-    taps = [(*rows[:2], *columns[:2], rows[2] + columns[2]) for rows, columns in product(*by_axis)]
-    items, addresses, targets, place = [], [], [], 0
-    for first, rows, start, count, kind in _tiles(filters, channels, dtype):
-        width = kind[1] * lanes >> kind[2]
-        slope = first // lanes * slope_pitch + first % lanes
-        pixel = start // lanes * pixel_pitch
-        items.append((slope, pixel, pixel_pitch, place, kind[0] * width))
-        addresses.append(address_with(kind, dtype, writeable))
-        targets.append((first, rows, start, count, width))
-        place += len(taps) * kind[0] * width
-    strided = pixel_pitches[0], pixel_pitches[1] * stride, pixel_pitches[2] * stride
-    tables = (
-        np.array(table, np.int64)
-        for table in (
-            (slope_pitches, strided),
-            _pieces(images, sides),
-            taps,
-            items,
-            addresses,
-            targets,
+    (images, left, right), lanes = shape, vector.lanes_of(kind[0])
+    (left_pitch, *left_pitches), (right_pitch, *right_pitches) = pitches
+    pixel_pitches = left_pitches if turned else right_pitches
+    by_axis = []
+    for i in range(2):
+        low, high, shifts = _taps_of(
+            size[i], sides[i], filter_size[i], stride, padding[i][0], dilation
         )
+        by_axis.append(list(zip(low, high, shifts * pixel_pitches[1 + i])))
+        pixel_pitches[1 + i] *= stride
+    taps = [
+        (*rows[:2], *columns[:2], *np.roll([0, rows[2] + columns[2]], turned))
+        for rows, columns in product(*by_axis)
+    ]
+    steps = (
+        prod(filter_size) * (1 if turned else right),
+        prod(filter_size) * (left if turned else 1),
     )
-    return tuple(tables), place
+    items, addresses, targets, place = [], [], [], 0
+    for first, rows, start, columns, tile in _tiles(left, right, kind[0]):
+        width = tile[1] * lanes >> tile[2]
+        at = first // lanes * left_pitch + first % lanes, start // lanes * right_pitch
+        items.append((*at, right_pitch, place, tile[0] * width))
+        addresses.append(address_with(tile, *kind))
+        targets.append((first * steps[0] + start * steps[1], rows, columns, width))
+        place += len(taps) * tile[0] * width
+    tables = (left_pitches, right_pitches), _pieces(images, sides), taps, items, addresses, targets
+    return *(np.array(table, np.int64) for table in tables), steps
 
 
-def _whole_vectors(images):
-    """Images that lie channels last with channels that fill vectors, so that all can be loaded."""
-    lanes, last = vector.lanes_of(images.dtype), images.transpose(0, 2, 3, 1)
-    if images.flags.carray or not last.flags.carray or last.shape[3] % lanes == 0:
-        return images
-    whole = np.empty(
-        (*last.shape[:3], block_count(last.shape[3], images.dtype) * lanes), images.dtype
-    )
-    whole[..., : last.shape[3]] = last
-    return whole.transpose(0, 3, 1, 2)
+def _is_ragged(images):
+    """Whether images lie channels last, with channels that do not fill vectors."""
+    last = images.transpose(0, 2, 3, 1).flags.carray and not images.flags.carray
+    return last and images.shape[1] % vector.lanes_of(images.dtype) > 0
+
+
+def _lay_out(images, step=1):
+    """Put the channels of a pixel together, whole vectors of them, so that all can be loaded."""
+    if _is_ragged(images):
+        batch, channels, *size = images.shape
+        lanes = block_count(channels, images.dtype) * vector.lanes_of(images.dtype)
+        whole = np.empty((batch, *size, lanes), images.dtype)
+        whole[..., :channels] = images.transpose(0, 2, 3, 1)
+        images = whole.transpose(0, 3, 1, 2)
+    return lay_out(images, step)
+
+
+def _laid_out_elements(images, step=1):
+    """Elements that `_lay_out` allocates."""
+    if _is_ragged(images):
+        lanes = block_count(images.shape[1], images.dtype) * vector.lanes_of(images.dtype)
+        return images[:, 0].size * lanes
+    return laid_out_elements(images, step)
 
 
 def _workspace(images, output_gradient, *, filter_size, stride, padding, **_):
-    """Images and output gradients laid out, and the sums."""
-    filters, channels = output_gradient.shape[1], images.shape[1]
-    tiles = _tiles(filters, channels, images.dtype)
-    lanes = vector.lanes_of(images.dtype)
-    sums = prod(filter_size) * sum(kind[0] * (kind[1] * lanes >> kind[2]) for *_, kind in tiles)
-    laid_out = laid_out_elements(images, _sampled(filter_size, stride, padding))
-    return (laid_out + laid_out_elements(output_gradient) + sums) * images.itemsize
+    """Images and output gradients laid out, and the sums that threads work on."""
+    pair, lanes = (output_gradient.shape[1], images.shape[1]), vector.lanes_of(images.dtype)
+    laid_out = _laid_out_elements(images, _sampled(filter_size, stride, padding))
+    laid_out += _laid_out_elements(output_gradient)
+    most = min(ROWS, lanes) * VECTORS * lanes
+    sums = min(prod(filter_size) * prod(pair), _SUMS) + (lanes + 1) * most
+    return (laid_out + numba.get_num_threads() * sums) * images.itemsize
 
 
 def _sampled(filter_size, stride, padding):
@@ -241,34 +283,37 @@ def _pitches(pixels):
 def numba_blocked(
     images, output_gradient, *, filter_size, stride, padding, dilation, groups, out=None
 ):
-    """Direct sums over pixels, 8 filters x 2 vectors of channels in registers.
+    """Direct sums over outputs, 8 filters x 2 vectors of channels in registers.
 
     Images and output gradients are copied so that a vector of their channels lies together (the
-    blocked layout of Georganas et al., 2018), what lies channels last is read as it lies: a pixel
-    takes 2 loads and 8 broadcasts for 16 multiply-adds, and no sum crosses lanes. Pieces of some
-    128 outputs stay in L1 for all taps. Each tap goes over those of its outputs that see pixels, row
-    by row: as many flops as the definition, but for the lanes of the last channels, which take half
-    a vector where that is enough. Sums run over images and pixels in order. Work is split over
-    filters, channels and taps: for layers of some ten of both.
+    blocked layout of Georganas et al., 2018): an output takes 2 loads and 8 broadcasts for 16
+    multiply-adds, and no sum crosses lanes. Filters are in the lanes, and channels are broadcast,
+    where that leaves fewer lanes idle; the last vector is half of one where that is enough. Each
+    tap goes over those of its outputs that see pixels, row by row: as many flops as the definition,
+    but for idle lanes. Pieces of some 128 outputs stay in L1 for all taps. Sums run over images and
+    pixels in order. Work is split over filters, channels and taps: for layers of some ten of both.
     """
-    shape = len(images), output_gradient.shape[1], images.shape[1]
+    pair = output_gradient.shape[1], images.shape[1]
     if out is None:
-        out = np.empty((*shape[1:], *filter_size), images.dtype)
+        out = np.empty((*pair, *filter_size), images.dtype)
     step = _sampled(filter_size, stride, padding)
-    pixels, slopes = lay_out(_whole_vectors(images), step), lay_out(_whole_vectors(output_gradient))
-    arrays, sides = (slopes.flat, pixels.flat), output_gradient.shape[2:]
+    sides = _lay_out(output_gradient), _lay_out(images, step)
+    turned = _is_turned(*pair, images.dtype)
+    if turned:
+        pair, sides = pair[::-1], sides[::-1]
+    left, right = (pixels.flat for pixels in sides)
     size = tuple(-(-side // step) for side in images.shape[2:])
-    layer = sides, size, filter_size, stride // step, padding, dilation
-    own = (_pitches(slopes), _pitches(pixels)), images.dtype
-    writeable = tuple(array.flags.writeable for array in arrays)
-    plan, total = _plan(*layer, shape, *own, writeable)
-    sums = np.empty(total + vector.lanes_of(images.dtype) * int(plan[3][:, 4].max()), images.dtype)
-    target = out.reshape(*shape[1:], -1)
-    work = out.size * len(images) * prod(sides)
+    layer = output_gradient.shape[2:], size, filter_size, stride // step, padding, dilation
+    pitches, writeable = zip(*((_pitches(p), p.flat.flags.writeable) for p in sides))
+    kind = images.dtype, writeable
+    plan = _plan(*layer, (len(images), *pair), turned, pitches, kind)
+    target = out.reshape(-1)
+    work = out.size * output_gradient[:, 0].size
     parts = max(min(work // SMALLEST_PART, numba.get_num_threads()), 1)
+    total = int(plan[3][-1, 3] + len(plan[2]) * plan[3][-1, 4])
     if parts == 1:
-        _set_part(*arrays, *plan, (0, total), sums, target)
+        _set_part(left, right, *plan, (0, total), target)
     else:
-        task = address_of(_set_part, *arrays, *plan, (0, total), sums, target)
-        _set_parts(task, *arrays, *plan, parts, sums, target)
+        task = address_of(_set_part, left, right, *plan, (0, total), target)
+        _set_parts(task, left, right, *plan, parts, target)
     return out
