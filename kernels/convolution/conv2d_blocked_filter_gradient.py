@@ -1,7 +1,5 @@
 """Filter gradient of `conv2d` as products of matrices, over images with channels together."""
 
-from functools import lru_cache
-from itertools import product
 from math import prod
 
 import numba
@@ -11,22 +9,15 @@ from numba import njit, prange
 from convgrad.kernels import vector
 from convgrad.kernels.address import address_of, call
 from convgrad.kernels.convolution.conv2d_blocked import SMALLEST_PART, serves, unpack_row
-from convgrad.kernels.convolution.conv2d_blocked_filter_gradient_tiles import (
-    ROWS,
-    VECTORS,
-    address_with,
-)
+from convgrad.kernels.convolution.conv2d_blocked_filter_gradient_plan import is_turned, plan_of
+from convgrad.kernels.convolution.conv2d_blocked_filter_gradient_tiles import ROWS, VECTORS
 from convgrad.kernels.convolution.conv2d_blocked_layout import (
     block_count,
     laid_out_elements,
     lay_out,
 )
-from convgrad.kernels.convolution.conv2d_blocked_weights import halves
-from convgrad.kernels.convolution.conv2d_numba_planes import PLANS
 from convgrad.kernels.registry import kernel
 
-_RUN = 128
-"""About so many outputs are summed at a time: what two vectors and a few rows see fits L1."""
 _SUMS = 1 << 16
 """Sums that a thread works on at a time: they stay in L2, and serve many times what they see."""
 
@@ -34,8 +25,8 @@ _SUMS = 1 << 16
 @njit(cache=True)
 def _own_taps(item, taps, own):
     """First tap of an item whose sums begin in a range of all sums, and the one after the last."""
-    first = min(max((own[0] - item[3] + item[4] - 1) // item[4], 0), taps)
-    return first, min(max((own[1] - item[3] + item[4] - 1) // item[4], 0), taps)
+    first = min(max((own[0] - item[4] + item[5] - 1) // item[5], 0), taps)
+    return first, min(max((own[1] - item[4] + item[5] - 1) // item[5], 0), taps)
 
 
 @njit(cache=True)
@@ -76,9 +67,9 @@ def _set_part(left, right, pitches, pieces, taps, items, addresses, targets, ste
     taps : ndarray, shape (taps, 6)
         Outputs that see pixels: rows from, to, columns from, to; where what the first one sees
         would be, left and right.
-    items : ndarray, shape (items, 5)
-        Tiles: where their channels lie, left and right, from one vector of these to the next, where
-        their sums begin, and elements of the sums of a tap.
+    items : ndarray, shape (items, 6)
+        Tiles: where the first half of their rows lies, and the second; where their lanes lie, and
+        from one vector of these to the next; where their sums begin, and how many a tap has.
     addresses : ndarray, shape (items, 2)
         Of what adds to these sums.
     targets : ndarray, shape (items, 4)
@@ -92,15 +83,15 @@ def _set_part(left, right, pitches, pieces, taps, items, addresses, targets, ste
     """
     lanes, count = vector.width(right), len(taps)
     square = np.empty(lanes * lanes, right.dtype)
-    step = items[:, 4].max()
+    step = items[:, 5].max()
     sums = np.empty(min(own[1] - own[0], _SUMS) + (lanes + 1) * step, right.dtype)
     low = 0
     for begin in range(own[0], own[1], _SUMS):
         some = begin, min(begin + _SUMS, own[1])
-        while low < len(items) - 1 and items[low, 3] + count * items[low, 4] <= begin:
+        while low < len(items) - 1 and items[low, 4] + count * items[low, 5] <= begin:
             low += 1
         high = low
-        while high < len(items) and items[high, 3] < some[1]:
+        while high < len(items) and items[high, 4] < some[1]:
             high += 1
         for i in range(len(sums)):
             sums[i] = 0
@@ -113,9 +104,9 @@ def _set_part(left, right, pitches, pieces, taps, items, addresses, targets, ste
         for number in range(low, high):
             item = items[number]
             own_taps = _own_taps(item, count, some)
-            at = item[3] - begin + own_taps[0] * item[4]
+            at = item[4] - begin + own_taps[0] * item[5]
             if own_taps[0] < own_taps[1]:
-                task = sums, at, item[4], targets[number], steps, own_taps
+                task = sums, at, item[5], targets[number], steps, own_taps
                 _write(*task, count, square, result)
 
 
@@ -123,115 +114,11 @@ def _set_part(left, right, pitches, pieces, taps, items, addresses, targets, ste
 def _set_parts(
     do_part, left, right, pitches, pieces, taps, items, addresses, targets, steps, parts, result
 ):
-    total = items[-1, 3] + len(taps) * items[-1, 4]
+    total = items[-1, 4] + len(taps) * items[-1, 5]
     for part in prange(parts):
         own = np.int64(part) * total // parts, (np.int64(part) + 1) * total // parts
         task = left, right, pitches, pieces, taps, items, addresses, targets, steps
         call(do_part, (*task, own, result))
-
-
-def _taps_of(size, sides, taps, stride, before, dilation):
-    """Along one axis: for each tap the outputs from, to, that see pixels, and its shift."""
-    shifts = np.arange(taps) * dilation - before
-    low = np.clip(-(shifts // stride), 0, sides)
-    return low, np.clip((size - 1 - shifts) // stride + 1, low, sides), shifts
-
-
-def _cut(count, size):
-    """Cut so many steps of so many outputs: ends of parts of about a run."""
-    parts = min(-(-count * size // _RUN), count)
-    ends = [count * part // parts for part in range(parts + 1)]
-    return list(zip(ends, ends[1:]))
-
-
-def _pieces(images, sides):
-    """Cut the outputs of all images; see `_set_part`."""
-    columns = _cut(sides[1], 1)
-    rows = _cut(sides[0], sides[1] // len(columns))
-    pieces = product(_cut(images, prod(sides) // len(columns) // len(rows)), rows, columns)
-    return [sum(piece, ()) for piece in pieces]
-
-
-def _tiles(left, right, dtype):
-    """Cut a product of so many channels by so many into tiles.
-
-    Yields
-    ------
-    first row, rows : int
-    first column, columns : int
-    kind : (int, int, int)
-        See `address_with`.
-    """
-    lanes, half = vector.lanes_of(dtype), halves(right, dtype)
-    most, whole = min(ROWS, lanes), block_count(right, dtype) - half
-    groups = [(first, min(VECTORS, whole - first), 0) for first in range(0, whole, VECTORS)]
-    groups += [(whole, 1, 1)] * half
-    for first in range(0, left, most):
-        rows = min(most, left - first)
-        for start, vectors, halved in groups:
-            columns = min(vectors * lanes, right - start * lanes)
-            yield first, rows, start * lanes, columns, (rows + rows % 2, vectors, halved)
-
-
-@lru_cache(PLANS)
-def _is_turned(filters, channels, dtype):
-    """Whether fewer lanes and rows are idle with filters in the lanes."""
-
-    def filled(left, right):
-        lanes = vector.lanes_of(dtype)
-        return sum(
-            rows * (vectors * lanes >> half)
-            for *_, (rows, vectors, half) in _tiles(left, right, dtype)
-        )
-
-    return filled(channels, filters) < filled(filters, channels)
-
-
-@lru_cache(PLANS)
-def _plan(sides, size, filter_size, stride, padding, dilation, shape, turned, pitches, kind):
-    """What `_set_part` takes besides arrays and its part.
-
-    Parameters
-    ----------
-    sides, size, filter_size : (int, int)
-        Of outputs, images and filters.
-    shape : (int, int, int)
-        Images, and channels of what lies left and right.
-    turned : bool
-        Whether images lie left.
-    pitches : tuple of (int, int, int, int)
-        Of either: from vector to vector of channels, and see `_set_part`.
-    kind : (dtype, (bool, bool))
-        See `address_with`.
-    """
-    (images, left, right), lanes = shape, vector.lanes_of(kind[0])
-    (left_pitch, *left_pitches), (right_pitch, *right_pitches) = pitches
-    pixel_pitches = left_pitches if turned else right_pitches
-    by_axis = []
-    for i in range(2):
-        low, high, shifts = _taps_of(
-            size[i], sides[i], filter_size[i], stride, padding[i][0], dilation
-        )
-        by_axis.append(list(zip(low, high, shifts * pixel_pitches[1 + i])))
-        pixel_pitches[1 + i] *= stride
-    taps = [
-        (*rows[:2], *columns[:2], *np.roll([0, rows[2] + columns[2]], turned))
-        for rows, columns in product(*by_axis)
-    ]
-    steps = (
-        prod(filter_size) * (1 if turned else right),
-        prod(filter_size) * (left if turned else 1),
-    )
-    items, addresses, targets, place = [], [], [], 0
-    for first, rows, start, columns, tile in _tiles(left, right, kind[0]):
-        width = tile[1] * lanes >> tile[2]
-        at = first // lanes * left_pitch + first % lanes, start // lanes * right_pitch
-        items.append((*at, right_pitch, place, tile[0] * width))
-        addresses.append(address_with(tile, *kind))
-        targets.append((first * steps[0] + start * steps[1], rows, columns, width))
-        place += len(taps) * tile[0] * width
-    tables = (left_pitches, right_pitches), _pieces(images, sides), taps, items, addresses, targets
-    return *(np.array(table, np.int64) for table in tables), steps
 
 
 def _is_ragged(images):
@@ -298,7 +185,7 @@ def numba_blocked(
         out = np.empty((*pair, *filter_size), images.dtype)
     step = _sampled(filter_size, stride, padding)
     sides = _lay_out(output_gradient), _lay_out(images, step)
-    turned = _is_turned(*pair, images.dtype)
+    turned = is_turned(*pair, images.dtype)
     if turned:
         pair, sides = pair[::-1], sides[::-1]
     left, right = (pixels.flat for pixels in sides)
@@ -306,11 +193,11 @@ def numba_blocked(
     layer = output_gradient.shape[2:], size, filter_size, stride // step, padding, dilation
     pitches, writeable = zip(*((_pitches(p), p.flat.flags.writeable) for p in sides))
     kind = images.dtype, writeable
-    plan = _plan(*layer, (len(images), *pair), turned, pitches, kind)
+    plan = plan_of(*layer, (len(images), *pair), turned, pitches, kind)
     target = out.reshape(-1)
     work = out.size * output_gradient[:, 0].size
     parts = max(min(work // SMALLEST_PART, numba.get_num_threads()), 1)
-    total = int(plan[3][-1, 3] + len(plan[2]) * plan[3][-1, 4])
+    total = int(plan[3][-1, 4] + len(plan[2]) * plan[3][-1, 5])
     if parts == 1:
         _set_part(left, right, *plan, (0, total), target)
     else:

@@ -24,23 +24,23 @@ def _adds_with(rows, vectors, halved):
     halved : int
         1 if vectors are half as long as a register, else 0.
     """
-    count, half, size = rows * vectors, rows // 2, vector.register_bytes() >> halved
+    count, size = rows * vectors, vector.register_bytes() >> halved
 
     @njit(cache=True)
     def add(left, right, pitches, piece, taps, own, item, sums):
         lanes = vector.lanes_in(size, right)
         below, along, beneath, beside = pitches[0, 1], pitches[0, 2], pitches[1, 1], pitches[1, 2]
-        apart, step = item[2], count * lanes
+        half, apart, step = item[1] - item[0], item[3], count * lanes
         for tap in range(own[0], own[1]):
             y, x = max(piece[2], taps[tap, 0]), max(piece[4], taps[tap, 2])
             deep, across = min(piece[3], taps[tap, 1]) - y, min(piece[5], taps[tap, 3]) - x
             if deep <= 0 or across <= 0:
                 continue
             first = item[0] + taps[tap, 4] + y * below + x * along
-            second = item[1] + taps[tap, 5] + y * beneath + x * beside
+            second = item[2] + taps[tap, 5] + y * beneath + x * beside
             if across * along == below and across * beside == beneath:
                 deep, across = 1, deep * across
-            place = item[3] - own[2] + tap * step
+            place = item[4] - own[2] + tap * step
             for i in range(count):
                 vector.prefetch(sums, place + step + i * lanes, 1)
             total = vector.load_tile(sums, place, lanes, lanes, count)
