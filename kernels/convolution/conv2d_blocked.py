@@ -10,12 +10,18 @@ from numba import njit, prange
 from convgrad.kernels import vector
 from convgrad.kernels.address import address_of, call
 from convgrad.kernels.convolution.conv2d_blocked_layout import (
-    block_count,
     laid_out_elements,
     lay_out,
 )
 from convgrad.kernels.convolution.conv2d_blocked_tiles import addresses_of
-from convgrad.kernels.convolution.conv2d_blocked_weights import VECTORS, pack, packed_elements
+from convgrad.kernels.convolution.conv2d_blocked_weights import (
+    VECTORS,
+    address_of_packing,
+    filter_bounds,
+    given,
+    pack,
+    packed_elements,
+)
 from convgrad.kernels.convolution.conv2d_numba_planes import PLANS, Axis
 from convgrad.kernels.convolution.geometry import output_sides
 from convgrad.kernels.registry import kernel
@@ -120,7 +126,19 @@ def _write(sums, vectors, first, own, sides, target, square, result):
 
 @njit(cache=True)
 def _set_part(
-    pixels, axes, pitches, shifts, groups, weights, sides, target, addresses, blocks, own, result
+    pixels,
+    axes,
+    pitches,
+    shifts,
+    groups,
+    weights,
+    pack_groups,
+    sides,
+    target,
+    blocks,
+    share,
+    own,
+    result,
 ):
     """Set some rows of outputs, of one image after the other, with some of the filters.
 
@@ -135,21 +153,22 @@ def _set_part(
         How far from the first what a tap sees lies.
     groups : (ndarray, int)
         Where the vectors of channels begin, and the number of channels.
-    weights : ndarray
-        From `conv2d_blocked_weights`.
+    weights : (ndarray, ndarray)
+        As in `Weights`; those that are given, only for as many outputs as are worked on together.
+    pack_groups : (int, int)
+        Address of what packs a block of filters.
     target : (int, int, int)
         Row and column of the first output in the result, and how far apart they lie there.
-    addresses : ndarray, shape (blocks, 2)
-        Of what sets the sums with each block of filters.
-    blocks : (int, int)
+    blocks : (ndarray, ndarray)
+        From `filter_bounds` and `addresses_of`.
+    share : (int, int)
         First block of filters, and the one after the last.
     own : (int, int)
         First row, and the one after the last.
     result : ndarray, shape (batch, filters, height, width)
     """
-    lanes = vector.width(pixels)
-    vectors = (result.shape[1] + lanes - 1) // lanes
-    count, depth = own[1] - own[0], groups[1] * shifts.size * lanes
+    lanes, (packed, filters), (bounds, addresses) = vector.width(pixels), weights, blocks
+    count, depth = own[1] - own[0], groups[1] * shifts.size
     turns = min(max((count * sides[1] + _RUN // 2) // _RUN, 1), count)
     longest = (count + turns - 1) // turns * sides[1]
     most_runs = len(axes[0]) * len(axes[1])
@@ -158,28 +177,47 @@ def _set_part(
     runs = np.empty((most_runs, 6), np.int64)
     sums = np.empty((longest + lanes) * VECTORS * lanes, pixels.dtype)
     square = np.empty(lanes * lanes, pixels.dtype)
+    # Packed where they are used, filters need not go to memory and come back.
+    most = min(VECTORS * lanes, bounds[-1])
+    room = np.empty(most * depth if filters.size else 0, pixels.dtype)
     for turn in range(turns):
         rows = own[0] + turn * count // turns, own[0] + (turn + 1) * count // turns
         number = _sort_outputs(axes[0], axes[1], rows, sides, pitches, seen, places, runs)
-        for block in range(blocks[0], blocks[1]):
-            first = block * vectors // len(addresses)
-            wide = (block + 1) * vectors // len(addresses) - first
-            task = pixels, (seen, places), runs[:number], shifts, groups, weights, first * depth
-            call((addresses[block, 0], addresses[block, 1]), (*task, sums))
-            _write(sums, wide, first, rows, sides, target, square, result)
+        for block in range(share[0], share[1]):
+            first, end = bounds[block], bounds[block + 1]
+            here, start = packed, first * depth
+            if filters.size:
+                here, start = room, np.int64(0)
+                call(pack_groups, (filters, (first, end), (0, len(groups[0])), start, room))
+            task = pixels, (seen, places), runs[:number], shifts, groups, here, start, sums
+            call((addresses[block, 0], addresses[block, 1]), task)
+            wide = (end - first + lanes - 1) // lanes
+            _write(sums, wide, first // lanes, rows, sides, target, square, result)
 
 
 @njit(cache=True, parallel=True)
 def _set_parts(
-    do_part, pixels, axes, pitches, shifts, groups, weights, sides, target, addresses, parts, result
+    set_part,
+    pixels,
+    axes,
+    pitches,
+    shifts,
+    groups,
+    weights,
+    pack_groups,
+    sides,
+    target,
+    blocks,
+    parts,
+    result,
 ):
-    rows, blocks = result.shape[0] * sides[0], len(addresses)
+    rows, count = result.shape[0] * sides[0], len(blocks[1])
     for part in prange(parts[0] * parts[1]):
         i, j = np.int64(part) // parts[1], np.int64(part) % parts[1]
         own = i * rows // parts[0], (i + 1) * rows // parts[0]
-        share = j * blocks // parts[1], (j + 1) * blocks // parts[1]
-        task = pixels, axes, pitches, shifts, groups, weights, sides, target, addresses
-        call(do_part, (*task, share, own, result))
+        share = j * count // parts[1], (j + 1) * count // parts[1]
+        seen = pixels, axes, pitches, shifts, groups
+        call(set_part, (*seen, weights, pack_groups, sides, target, blocks, share, own, result))
 
 
 def _reached(count, step, shifts, size):
@@ -198,21 +236,28 @@ def _reached(count, step, shifts, size):
     return np.column_stack([starts, np.append(starts[1:], count), taps[starts]])
 
 
-def _shares(rows, vectors, blocks, parts):
-    """Parts of rows, and of blocks of filters: the largest is as small as can be, none is empty."""
+def _shares(rows, bounds, parts, few):
+    """Parts of rows, and of blocks of filters: the largest is as small as can be, none is empty.
+
+    Of such that are equal, ``few`` outputs take most parts of blocks, others most parts of rows.
+    """
+    blocks = len(bounds) - 1
 
     def largest(shares):
         down, beside = shares
-        ends = [blocks * part // beside * vectors // blocks for part in range(beside + 1)]
+        ends = [bounds[blocks * part // beside] for part in range(beside + 1)]
         return -(-rows // down) * max(np.diff(ends))
 
-    downs = range(min(parts, rows), 0, -1)
-    return min([(down, min(parts // down, blocks)) for down in downs], key=largest)
+    downs = range(1, min(parts, rows) + 1)
+    shares = [(down, min(parts // down, blocks)) for down in downs]
+    return min(shares if few else reversed(shares), key=largest)
 
 
 @lru_cache(PLANS)
 def _plan(axes, steps, size, pitches, channels, shape, dtype, threads, writeable):
-    """What `_set_part` takes besides arrays, in parts, and shares of threads.
+    """What `_set_part` takes besides arrays, in parts, shares of threads, and whether one packs.
+
+    Filters are packed where they are used if each block is used by one thread, and once.
 
     Parameters
     ----------
@@ -232,12 +277,15 @@ def _plan(axes, steps, size, pitches, channels, shape, dtype, threads, writeable
     shifts = np.add.outer(np.multiply(rows.shifts, row), np.multiply(columns.shifts, pixel))
     reached = tuple(_reached(axis.count, step, axis.shifts, n) for axis, n in zip(axes, size))
     batch, filters = shape
-    addresses, sides = addresses_of(dtype, filters, writeable), (rows.count, columns.count)
+    sides, bounds = (rows.count, columns.count), filter_bounds(filters, dtype)
+    blocks = bounds, addresses_of(dtype, filters, writeable)
     work = batch * filters * rows.count * columns.count * channels * shifts.size
     parts = max(min(work // SMALLEST_PART, threads), 1)
-    shares = _shares(batch * rows.count, block_count(filters, dtype), len(addresses), parts)
+    few = batch * rows.count * columns.count <= _RUN
+    shares = _shares(batch * rows.count, bounds, parts, few)
     pixels = reached, (image, row * step, pixel * step), shifts
-    return pixels, (sides, (rows.first, columns.first, apart), addresses), shares
+    outputs = sides, (rows.first, columns.first, apart), blocks
+    return pixels, outputs, shares, few and shares[0] == 1
 
 
 def correlate(pixels, size, channels, weights, axes, steps, result):
@@ -249,7 +297,7 @@ def correlate(pixels, size, channels, weights, axes, steps, result):
     size : (int, int)
         Rows and columns of an image.
     channels : int
-    weights : ndarray
+    weights : Weights
     axes : (Axis, Axis)
         For rows and for columns, with shifts from the first pixel.
     steps : (int, int)
@@ -262,10 +310,13 @@ def correlate(pixels, size, channels, weights, axes, steps, result):
         return
     own = channels, result.shape[:2], result.dtype, numba.get_num_threads()
     writeable = pixels.flat.flags.writeable
-    seen, outputs, shares = _plan(axes, steps, size, pixels.pitches, *own, writeable)
-    task = pixels.flat, *seen, (pixels.groups, channels), weights, *outputs
+    seen, outputs, shares, once = _plan(axes, steps, size, pixels.pitches, *own, writeable)
+    if weights.filters.size and not once:
+        weights = pack(weights)
+    packing = tuple(weights), address_of_packing(weights)
+    task = pixels.flat, *seen, (pixels.groups, channels), *packing, *outputs
     if shares == (1, 1):
-        _set_part(*task, (0, len(outputs[2])), (0, len(result) * rows.count), result)
+        _set_part(*task, (0, len(outputs[2][1])), (0, len(result) * rows.count), result)
     else:
         _set_parts(address_of(_set_part, *task, shares, shares, result), *task, shares, result)
 
@@ -321,7 +372,7 @@ def _run(images, filters, *, stride, padding, dilation, groups, out, weights):
 
 
 def _keep(filters, **options):
-    weights = pack(filters)
+    weights = pack(given(filters))
     return lambda images, out=None: _run(images, filters, out=out, weights=weights, **options)
 
 
@@ -337,9 +388,9 @@ def numba_blocked(images, filters, *, stride, padding, dilation, groups, out=Non
     definition, but for the last tile of a kind and the lanes of the last filters, which take half a
     vector where that is enough. What is left over goes to tiles of 4 and 2. So there are no
     zeros around images, and none between rows. Sums are turned round to planes at last, and run in
-    a fixed order. Work is split over rows of all images, or over blocks of filters. Prepared,
-    filters are kept packed. For layers of some ten channels and filters, small images too; no
-    groups.
+    a fixed order. Work is split over rows of all images, or over blocks of filters; if outputs
+    are few, each thread packs a block just before it uses it. Prepared, filters are kept packed.
+    For layers of some ten channels and filters, small images too; no groups.
     """
     options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    return _run(images, filters, out=out, weights=pack(filters), **options)
+    return _run(images, filters, out=out, weights=given(filters), **options)

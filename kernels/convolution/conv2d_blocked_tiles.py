@@ -8,7 +8,7 @@ from numba import njit
 from convgrad.kernels import vector
 from convgrad.kernels.address import address_of
 from convgrad.kernels.convolution.conv2d_blocked_layout import block_count
-from convgrad.kernels.convolution.conv2d_blocked_weights import filter_blocks, halves
+from convgrad.kernels.convolution.conv2d_blocked_weights import filter_bounds, halves
 
 _MOST, _SOME, _FEW = 6, 4, 2
 """Outputs whose sums stay in registers, with up to four vectors of filters, or two of 16."""
@@ -89,11 +89,10 @@ def addresses_of(dtype, filters, writeable):
     -------
     ndarray, shape (blocks, 2)
     """
-    vectors, blocks = block_count(filters, dtype), filter_blocks(filters, dtype)
-    counts = np.diff([block * vectors // blocks for block in range(blocks + 1)])
-    last = [0] * (blocks - 1) + [halves(filters, dtype)]
+    counts = [block_count(size, dtype) for size in np.diff(filter_bounds(filters, dtype)).tolist()]
+    last = [0] * (len(counts) - 1) + [halves(filters, dtype)]
     pixels, numbers = np.empty(0, dtype), np.empty(0, np.int64)
     pixels.flags.writeable = writeable
     table, floats = np.empty((0, 0), np.int64), np.empty(0, dtype)
     own = pixels, (numbers, numbers), table, table, (numbers, 0), floats, 0, floats
-    return np.array([address_of(_sums_with(*kind), *own) for kind in zip(counts.tolist(), last)])
+    return np.array([address_of(_sums_with(*kind), *own) for kind in zip(counts, last)])

@@ -1,6 +1,7 @@
 """Filters packed for ``conv2d_blocked``: what a tile reads of its weights is one run of memory."""
 
-from math import prod
+from functools import lru_cache
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -18,13 +19,13 @@ _PARTS = 2
 """Of a block, packed by a thread each."""
 
 
-def filter_blocks(count, dtype):
-    """Blocks of filters, as equal as can be.
+class Weights(NamedTuple):
+    """Filters packed as tiles read them, or as they are given: to be packed where they are used."""
 
-    Their number is even, so that threads can share them, unless that would leave single vectors.
-    """
-    blocks = block_count(count, dtype, VECTORS)
-    return blocks + blocks % 2 if VECTORS > 2 and blocks > 1 else blocks
+    packed: np.ndarray
+    """Empty where filters are given."""
+    filters: np.ndarray
+    """Of shape (filters, channels, taps); empty where they are packed."""
 
 
 def halves(count, dtype):
@@ -42,53 +43,72 @@ def _filled(count, dtype):
     return block_count(count, dtype) * lanes - halves(count, dtype) * lanes // 2
 
 
+@lru_cache
+def filter_bounds(count, dtype):
+    """First filter of each block, and at last the number of all, idle lanes too.
+
+    Blocks are as equal as can be. Their number is even, so that threads can share them, unless that
+    would leave single vectors.
+    """
+    lanes, vectors = vector.lanes_of(dtype), block_count(count, dtype)
+    blocks = block_count(count, dtype, VECTORS)
+    if VECTORS > 2 and blocks > 1:
+        blocks += blocks % 2
+    bounds = np.arange(blocks + 1) * vectors // blocks * lanes
+    bounds[-1] = _filled(count, dtype)
+    return bounds
+
+
 def packed_elements(count, own, dtype):
     """Elements of filters with ``own`` weights each, once they are packed."""
     return _filled(count, dtype) * own
 
 
-def pack(filters):
-    """Pack filters (filters, channels, height, width): blocks of them, channels, taps, filters.
+def given(filters):
+    """`Weights` of filters (filters, channels, height, width), to be packed where they are used."""
+    return Weights(np.empty(0, filters.dtype), plain(filters).reshape(*filters.shape[:2], -1))
+
+
+def pack(weights):
+    """Pack filters: blocks of them, channels, taps, filters.
 
     Of channels a vector goes together: its taps one after another, the channels of each.
     """
-    count, channels, *taps = filters.shape
-    filled, own = _filled(count, filters.dtype), channels * prod(taps)
-    weights = np.empty(packed_elements(count, own, filters.dtype), filters.dtype)
-    blocks = filter_blocks(count, filters.dtype)
-    filters = plain(filters).reshape(count, channels, -1)
-    if numba.get_num_threads() > 1 and weights.size >= SMALLEST_COPY:
-        pack_groups = address_of(_pack_groups, filters, 0, (0, 0), filled, blocks, weights)
-        _pack_shared(pack_groups, filters, filled, blocks, weights)
+    filters = weights.filters
+    count, channels, taps = filters.shape
+    bounds, own = filter_bounds(count, filters.dtype), channels * taps
+    packed = np.empty(packed_elements(count, own, filters.dtype), filters.dtype)
+    address = address_of_packing(weights)
+    if numba.get_num_threads() > 1 and packed.size >= SMALLEST_COPY:
+        _pack_shared(address, filters, bounds, packed)
     else:
-        _pack(filters, filled, blocks, weights)
-    return weights
+        groups = 0, block_count(channels, filters.dtype)
+        for block in zip(bounds[:-1].tolist(), bounds[1:].tolist()):
+            _pack_groups(filters, block, groups, block[0] * own, packed)
+    return Weights(packed, filters[:0])
+
+
+def address_of_packing(weights):
+    """Address of `_pack_groups`, which packs a block of filters."""
+    return address_of(_pack_groups, weights.filters, (0, 0), (0, 0), 0, weights.packed)
 
 
 def pack_turned(filters, taps):
     """As `pack`, with some of the taps, and channels and filters exchanged."""
     channels, count = filters.shape[:2]
-    weights = np.empty(packed_elements(count, channels * taps.size, filters.dtype), filters.dtype)
-    filled, blocks = _filled(count, filters.dtype), filter_blocks(count, filters.dtype)
-    _pack_turned(plain(filters).reshape(channels, count, -1), taps, filled, blocks, weights)
-    return weights
+    filters = plain(filters).reshape(channels, count, -1)
+    packed = np.empty(packed_elements(count, channels * taps.size, filters.dtype), filters.dtype)
+    _pack_turned(filters, taps, filter_bounds(count, filters.dtype), packed)
+    return Weights(packed, filters[:0])
 
 
 @njit(cache=True)
-def _ends(block, filled, blocks, lanes):
-    """First filter of a block, and the one after the last, idle ones too."""
-    vectors = (filled + lanes - 1) // lanes
-    first, end = block * vectors // blocks, (block + 1) * vectors // blocks
-    return first * lanes, min(end * lanes, filled)
-
-
-@njit(cache=True)
-def _store_row(weights, at, row, width):
+def _store_row(packed, at, row, width):
     """Store a vector, or the first half of one."""
-    if width == vector.width(weights):
-        vector.store(weights, at, row)
+    if width == vector.width(packed):
+        vector.store(packed, at, row)
     else:
-        vector.store_first(weights, at, row, width)
+        vector.store_first(packed, at, row, width)
 
 
 @njit(cache=True)
@@ -103,29 +123,23 @@ def _load_square(flat, at, pitch, rows, some, lines):
     return vector.transpose(vector.load_tile(lines, 0, lanes, lanes, lanes))
 
 
-@njit(cache=True)
-def _pack(filters, filled, blocks, weights):
-    groups = -(-filters.shape[1] // vector.width(filters))
-    for block in range(blocks):
-        _pack_groups(filters, np.int64(block), (0, groups), filled, blocks, weights)
-
-
 @njit(cache=True, parallel=True)
-def _pack_shared(pack_groups, filters, filled, blocks, weights):
-    groups = -(-filters.shape[1] // vector.width(filters))
-    for part in prange(blocks * _PARTS):
-        block, share = np.int64(part) // _PARTS, np.int64(part) % _PARTS
-        own = share * groups // _PARTS, (share + 1) * groups // _PARTS
-        call(pack_groups, (filters, block, own, filled, blocks, weights))
+def _pack_shared(pack_groups, filters, bounds, packed):
+    groups, own = -(-filters.shape[1] // vector.width(filters)), filters.shape[1] * filters.shape[2]
+    for part in prange((len(bounds) - 1) * _PARTS):
+        number, share = np.int64(part) // _PARTS, np.int64(part) % _PARTS
+        some = share * groups // _PARTS, (share + 1) * groups // _PARTS
+        block = bounds[number], bounds[number + 1]
+        call(pack_groups, (filters, block, some, block[0] * own, packed))
 
 
 @njit(cache=True)
-def _pack_groups(filters, block, groups, filled, blocks, weights):
-    """Set the weights of a block of filters, of some vectors of channels."""
+def _pack_groups(filters, block, groups, start, packed):
+    """Pack some vectors of channels of a block of filters, which begins at ``start``."""
     lanes = vector.width(filters)
     count, channels, taps = filters.shape
     flat, own = filters.reshape(-1), channels * taps
-    first, end = _ends(block, filled, blocks, lanes)
+    first, end = block
     step = end - first
     lines = np.zeros(lanes * lanes, filters.dtype)
     squares = np.empty((taps + 1) * lanes * lanes, filters.dtype)
@@ -144,28 +158,30 @@ def _pack_groups(filters, block, groups, filled, blocks, weights):
                 tile = _load_square(flat, at, own, rows, some, lines)
                 vector.store_tile(squares, i * lanes, lanes, tile)
             # In the order of what is written: taps of a channel lie 4 KB apart there.
-            to = first * own + begin * step + number - first
+            to = start + begin * step + number - first
             for tap in range(taps):
                 for channel in range(deep):
                     row = vector.load(squares, (channel * taps + tap) * lanes, lanes)
-                    _store_row(weights, to, row, width)
+                    _store_row(packed, to, row, width)
                     to += step
 
 
 @njit(cache=True, parallel=True)
-def _pack_turned(filters, taps, filled, blocks, weights):
-    for number in prange(-(-filled // vector.width(filters))):
-        _pack_turned_vector(filters, taps, np.int64(number), filled, blocks, weights)
+def _pack_turned(filters, taps, bounds, packed):
+    for number in prange(-(-bounds[-1] // vector.width(filters))):
+        _pack_turned_vector(filters, taps, np.int64(number), bounds, packed)
 
 
 @njit(cache=True)
-def _pack_turned_vector(filters, taps, number, filled, blocks, weights):
+def _pack_turned_vector(filters, taps, number, bounds, packed):
     """Set the weights of a vector of filters for `pack_turned`."""
     lanes = vector.width(filters)
     channels, count, all_taps = filters.shape
     flat, own = filters.reshape(-1), channels * len(taps)
-    vectors, begin = (filled + lanes - 1) // lanes, number * lanes
-    first, end = _ends(((number + 1) * blocks - 1) // vectors, filled, blocks, lanes)
+    begin, block = number * lanes, 0
+    while bounds[block + 1] <= begin:
+        block += 1
+    first, end = bounds[block], bounds[block + 1]
     step, width = end - first, min(lanes, end - begin)
     lines = np.zeros(lanes * lanes, filters.dtype)
     squares = np.empty((all_taps + lanes) * lanes, filters.dtype)
@@ -181,4 +197,4 @@ def _pack_turned_vector(filters, taps, number, filled, blocks, weights):
         for place in range(len(taps)):
             row = vector.load(squares, taps[place] * lanes, lanes)
             to = group * len(taps) + place * deep + channel - group
-            _store_row(weights, at + to * step, row, width)
+            _store_row(packed, at + to * step, row, width)
