@@ -9,9 +9,11 @@ from numba import njit, prange
 
 from convgrad.kernels import vector
 from convgrad.kernels.address import address_of, call
-from convgrad.kernels.convolution.conv2d_blocked_layout import (
-    laid_out_elements,
-    lay_out,
+from convgrad.kernels.convolution.conv2d_blocked_layout import laid_out_elements, lay_out, sampled
+from convgrad.kernels.convolution.conv2d_blocked_outputs import (
+    reached,
+    sort_outputs,
+    write_outputs,
 )
 from convgrad.kernels.convolution.conv2d_blocked_tiles import addresses_of
 from convgrad.kernels.convolution.conv2d_blocked_weights import (
@@ -30,98 +32,6 @@ _RUN = 1500
 """About so many outputs are worked on together: each weight that is read serves all of them."""
 SMALLEST_PART = 1 << 18
 """Products, about 10 us of work: less is not worth waking a thread."""
-
-
-@njit(cache=True)
-def _sort_outputs(rows, columns, own, sides, pitches, seen, places, runs):
-    """Sort some rows of outputs, of one image after the other, by the taps that see pixels.
-
-    Parameters
-    ----------
-    rows, columns : ndarray
-        From `_reached`.
-    own : (int, int)
-        First row, and the one after the last.
-    sides : (int, int)
-        Rows and columns of the outputs of an image.
-    pitches : (int, int, int)
-        Of what the outputs see: from image to image, from row to row, and from one to the next.
-    seen, places : ndarray
-        Are set: where what an output sees begins, and its number among these. The last one of
-        a run stands there twice.
-    runs : ndarray
-        Is set: first output and the one after the last, and the taps: rows from, to, columns
-        from, to.
-
-    Returns
-    -------
-    int
-        Number of runs.
-    """
-    count = number = 0
-    for i in range(len(rows)):
-        for j in range(len(columns)):
-            begin = count
-            for row in range(own[0], own[1]):
-                y = row % sides[0]
-                if rows[i, 0] <= y < rows[i, 1]:
-                    at = row // sides[0] * pitches[0] + y * pitches[1]
-                    for x in range(columns[j, 0], columns[j, 1]):
-                        seen[count] = at + x * pitches[2]
-                        places[count] = (row - own[0]) * sides[1] + x
-                        count += 1
-            if count > begin:
-                runs[number, 0], runs[number, 1] = begin, count
-                for end in range(2):
-                    runs[number, 2 + end] = rows[i, 2 + end]
-                    runs[number, 4 + end] = columns[j, 2 + end]
-                seen[count], places[count] = seen[count - 1], places[count - 1]
-                number, count = number + 1, count + 1
-    return number
-
-
-@njit(cache=True)
-def unpack_row(sums, at, step, count, plane, square, result, place, apart):
-    """Write the outputs of a row, a vector of filters each, to the planes of ``plane`` filters."""
-    lanes = vector.width(sums)
-    filters, size = plane
-    for x in range(0, count, lanes):
-        some = min(lanes, count - x)
-        tile = vector.load_tile(sums, at + x * step, step, lanes, lanes)
-        to = place + x * apart
-        if apart == 1 and filters == lanes and some == lanes:
-            vector.store_tile(result, to, size, vector.transpose(tile))
-            continue
-        vector.store_tile(square, 0, lanes, vector.transpose(tile))
-        for i in range(filters):
-            if apart == 1:
-                kept = vector.load(square, i * lanes, lanes)
-                vector.store_first(result, to + i * size, kept, some)
-            else:
-                for j in range(some):
-                    result[to + i * size + j * apart] = square[i * lanes + j]
-
-
-@njit(cache=True)
-def _write(sums, vectors, first, own, sides, target, square, result):
-    """Write the outputs of some rows with ``vectors`` vectors of filters from ``first`` on."""
-    lanes, flat = vector.width(sums), result.reshape(-1)
-    filters, height, across = result.shape[1:]
-    down, beside, apart = target
-    row = own[0]
-    while row < own[1]:
-        image, y = row // sides[0], row % sides[0]
-        # Nothing lies between rows that are whole: they are one.
-        whole = sides[1] == across and apart == 1
-        some = min(own[1] - row, sides[0] - y) if whole else 1
-        for part in range(vectors):
-            number = (first + part) * lanes
-            plane = min(lanes, filters - number), height * across
-            place = (image * filters + number) * plane[1] + (down + y * apart) * across + beside
-            at = ((row - own[0]) * sides[1] * vectors + part) * lanes
-            count = some * sides[1]
-            unpack_row(sums, at, vectors * lanes, count, plane, square, flat, place, apart)
-        row += some
 
 
 @njit(cache=True)
@@ -146,7 +56,7 @@ def _set_part(
     ----------
     pixels : ndarray
     axes : (ndarray, ndarray)
-        From `_reached`, for rows and for columns.
+        From `reached`, for rows and for columns.
     pitches, sides
         See `_sort_outputs`.
     shifts : ndarray, shape (rows of taps, columns of taps)
@@ -182,7 +92,7 @@ def _set_part(
     room = np.empty(most * depth if filters.size else 0, pixels.dtype)
     for turn in range(turns):
         rows = own[0] + turn * count // turns, own[0] + (turn + 1) * count // turns
-        number = _sort_outputs(axes[0], axes[1], rows, sides, pitches, seen, places, runs)
+        number = sort_outputs(axes[0], axes[1], rows, sides, pitches, seen, places, runs)
         for block in range(share[0], share[1]):
             first, end = bounds[block], bounds[block + 1]
             here, start = packed, first * depth
@@ -192,7 +102,7 @@ def _set_part(
             task = pixels, (seen, places), runs[:number], shifts, groups, here, start, sums
             call((addresses[block, 0], addresses[block, 1]), task)
             wide = (end - first + lanes - 1) // lanes
-            _write(sums, wide, first // lanes, rows, sides, target, square, result)
+            write_outputs(sums, wide, first // lanes, rows, sides, target, square, result)
 
 
 @njit(cache=True, parallel=True)
@@ -218,22 +128,6 @@ def _set_parts(
         share = j * count // parts[1], (j + 1) * count // parts[1]
         seen = pixels, axes, pitches, shifts, groups
         call(set_part, (*seen, weights, pack_groups, sides, target, blocks, share, own, result))
-
-
-def _reached(count, step, shifts, size):
-    """Outputs along one axis that see pixels by the same taps, which lie side by side.
-
-    Returns
-    -------
-    ndarray, shape (runs, 4)
-        First output and the one after the last; first tap and the one after the last.
-    """
-    places = np.add.outer(np.arange(count) * step, np.array(shifts))
-    seen = (places >= 0) & (places < size)
-    low, high = seen.argmax(1), len(shifts) - seen[:, ::-1].argmax(1)
-    taps = np.stack([low, np.where(seen.any(1), high, low)], 1)
-    starts = np.flatnonzero(np.append(True, np.any(taps[1:] != taps[:-1], axis=1)))
-    return np.column_stack([starts, np.append(starts[1:], count), taps[starts]])
 
 
 def _shares(rows, bounds, parts, few):
@@ -275,7 +169,7 @@ def _plan(axes, steps, size, pitches, channels, shape, dtype, threads, writeable
     """
     (rows, columns), (step, apart), (image, row, pixel) = axes, steps, pitches
     shifts = np.add.outer(np.multiply(rows.shifts, row), np.multiply(columns.shifts, pixel))
-    reached = tuple(_reached(axis.count, step, axis.shifts, n) for axis, n in zip(axes, size))
+    by_axis = tuple(reached(axis.count, step, axis.shifts, n) for axis, n in zip(axes, size))
     batch, filters = shape
     sides, bounds = (rows.count, columns.count), filter_bounds(filters, dtype)
     blocks = bounds, addresses_of(dtype, filters, writeable)
@@ -283,7 +177,7 @@ def _plan(axes, steps, size, pitches, channels, shape, dtype, threads, writeable
     parts = max(min(work // SMALLEST_PART, threads), 1)
     few = batch * rows.count * columns.count <= _RUN
     shares = _shares(batch * rows.count, bounds, parts, few)
-    pixels = reached, (image, row * step, pixel * step), shifts
+    pixels = by_axis, (image, row * step, pixel * step), shifts
     outputs = sides, (rows.first, columns.first, apart), blocks
     return pixels, outputs, shares, few and shares[0] == 1
 
@@ -326,22 +220,19 @@ def serves(images, filters, *, groups, **_):
     return None if groups == 1 else "its blocks are of all channels: one group only"
 
 
-def _sampled(filter_size, stride, padding):
-    """How far apart the pixels lie that a layer sees, of rows and of columns alike."""
-    return stride if filter_size == (1, 1) and not any(map(any, padding)) else 1
-
-
 def sums_bytes(batch, sides, dtype):
     """Bytes of the sums that threads work on, and of where they belong in the result."""
     threads = numba.get_num_threads()
-    longest = min(-(-batch * sides[0] * sides[1] // threads), max(_RUN, sides[1]))
+    outputs = batch * prod(sides)
+    most = outputs if outputs <= _RUN else -(-outputs // threads)  # Few are split by filters.
+    longest = min(most, max(_RUN, sides[1]))
     return threads * longest * (VECTORS * vector.lanes_of(dtype) * dtype.itemsize + 2 * 8)
 
 
 def _workspace(images, filters, *, stride, padding, dilation, **_):
     """Images laid out, packed weights, and sums."""
     (count, channels), taps, size = filters.shape[:2], filters.shape[2:], images.shape[2:]
-    step = _sampled(taps, stride, padding)
+    step = sampled(taps, stride, padding)
     weights = packed_elements(count, channels * prod(taps), filters.dtype)
     sums = sums_bytes(
         len(images), output_sides(size, taps, stride, padding, dilation), images.dtype
@@ -363,10 +254,10 @@ def _run(images, filters, *, stride, padding, dilation, groups, out, weights):
     sides = output_sides(size, filter_size, stride, padding, dilation)
     if out is None:
         out = np.empty((len(images), len(filters), *sides), images.dtype)
-    sampled = _sampled(filter_size, stride, padding)
+    step = sampled(filter_size, stride, padding)
     axes = _axes(sides, filter_size, padding, dilation)
-    size = tuple(-(-side // sampled) for side in size)
-    pixels, steps = lay_out(images, sampled), (stride // sampled, 1)
+    size = tuple(-(-side // step) for side in size)
+    pixels, steps = lay_out(images, step), (stride // step, 1)
     correlate(pixels, size, filters.shape[1], weights, axes, steps, out)
     return out
 

@@ -8,14 +8,16 @@ from numba import njit, prange
 
 from convgrad.kernels import vector
 from convgrad.kernels.address import address_of, call
-from convgrad.kernels.convolution.conv2d_blocked import SMALLEST_PART, serves, unpack_row
+from convgrad.kernels.convolution.conv2d_blocked import SMALLEST_PART, serves
 from convgrad.kernels.convolution.conv2d_blocked_filter_gradient_plan import is_turned, plan_of
 from convgrad.kernels.convolution.conv2d_blocked_filter_gradient_tiles import ROWS, VECTORS
 from convgrad.kernels.convolution.conv2d_blocked_layout import (
     block_count,
     laid_out_elements,
     lay_out,
+    sampled,
 )
+from convgrad.kernels.convolution.conv2d_blocked_outputs import unpack_row
 from convgrad.kernels.registry import kernel
 
 _SUMS = 1 << 16
@@ -149,16 +151,11 @@ def _laid_out_elements(images, step=1):
 def _workspace(images, output_gradient, *, filter_size, stride, padding, **_):
     """Images and output gradients laid out, and the sums that threads work on."""
     pair, lanes = (output_gradient.shape[1], images.shape[1]), vector.lanes_of(images.dtype)
-    laid_out = _laid_out_elements(images, _sampled(filter_size, stride, padding))
+    laid_out = _laid_out_elements(images, sampled(filter_size, stride, padding))
     laid_out += _laid_out_elements(output_gradient)
     most = min(ROWS, lanes) * VECTORS * lanes
     sums = min(prod(filter_size) * prod(pair), _SUMS) + (lanes + 1) * most
     return (laid_out + numba.get_num_threads() * sums) * images.itemsize
-
-
-def _sampled(filter_size, stride, padding):
-    """How far apart the pixels lie that a layer sees, of rows and of columns alike."""
-    return stride if filter_size == (1, 1) and not any(map(any, padding)) else 1
 
 
 def _pitches(pixels):
@@ -183,7 +180,7 @@ def numba_blocked(
     pair = output_gradient.shape[1], images.shape[1]
     if out is None:
         out = np.empty((*pair, *filter_size), images.dtype)
-    step = _sampled(filter_size, stride, padding)
+    step = sampled(filter_size, stride, padding)
     sides = _lay_out(output_gradient), _lay_out(images, step)
     turned = is_turned(*pair, images.dtype)
     if turned:

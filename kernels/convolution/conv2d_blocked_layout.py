@@ -126,3 +126,8 @@ def _fill_shared(fill, images, step, blocks, flat):
     for block in prange(blocks):
         number = np.int64(block)
         call(fill, (images, step, (number, number + 1), flat))
+
+
+def sampled(filter_size, stride, padding):
+    """How far apart the pixels lie that a layer sees, of rows and of columns alike."""
+    return stride if filter_size == (1, 1) and not any(map(any, padding)) else 1

@@ -8,7 +8,7 @@ from numba import njit, prange
 
 from convgrad.kernels import vector
 from convgrad.kernels.address import address_of, call
-from convgrad.kernels.convolution.conv2d_blocked import unpack_row
+from convgrad.kernels.convolution.conv2d_blocked_outputs import unpack_row
 from convgrad.kernels.convolution.conv2d_depthwise import fill_row, pack_channels, zeros
 from convgrad.kernels.registry import kernel
 from convgrad.kernels.validation import plain

@@ -8,7 +8,7 @@ from numba.extending import register_jitable
 
 from convgrad.kernels import vector
 from convgrad.kernels.address import call
-from convgrad.kernels.convolution.conv2d_blocked import unpack_row
+from convgrad.kernels.convolution.conv2d_blocked_outputs import unpack_row
 from convgrad.kernels.convolution.winograd import after_2, after_4, along_both, before_2, before_4
 from convgrad.kernels.convolution.winograd_filters import TAPS, VECTORS
 from convgrad.kernels.convolution.winograd_products import SPARE

@@ -5,7 +5,7 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
-from convgrad.kernels.convolution.conv2d_blocked import unpack_row
+from convgrad.kernels.convolution.conv2d_blocked_outputs import unpack_row
 from convgrad.kernels.convolution.geometry import output_sides
 from convgrad.kernels.products.quantised_bytes import OFFSET, find_scale, quantise
 from convgrad.kernels.products.quantised_conv2d_operation import quantise_filters
