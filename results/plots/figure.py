@@ -14,6 +14,9 @@ from convgrad.results.plots.style import INK, MUTED, SMALL, TEXT, TITLE
 LEFT, BOTTOM, TOP = 0.68, 0.5, 0.72
 """Inches around the axes of a panel; to the right it is as much as the labels need."""
 
+LINE, LINES = 0.14, 2
+"""Inches from one line to the next of what is fixed in a panel, and how many `TOP` has room for."""
+
 BARE = 0.28
 """Inches above axes that have no title of their own."""
 
@@ -45,15 +48,22 @@ class Grid:
     right : float
         Inches for labels to the right of each panel.
     plot_height : float
+    fixed : sequence of str
+        What is fixed in each panel, for which there is room above them.
     """
 
-    def __init__(self, panels, right, plot_height, left=LEFT, plot_width=PLOT_WIDTH, top=TOP):
+    def __init__(
+        self, panels, right, plot_height, left=LEFT, plot_width=PLOT_WIDTH, top=TOP, fixed=()
+    ):
         self.columns = {1: 1, 2: 2, 4: 2}.get(panels, 3)
         rows = -(-panels // self.columns)
         if panels == 1:
             plot_width = max(plot_width, 6.4 - left - right)
-        self.left, self.top, self.plot_width, self.plot_height = left, top, plot_width, plot_height
-        self.cell_width, self.cell_height = left + plot_width + right, top + plot_height + BOTTOM
+        self.left, self.plot_width, self.plot_height = left, plot_width, plot_height
+        self.cell_width = left + plot_width + right
+        most = max((len(self._lines(text)) for text in fixed), default=0)
+        self.top = top + LINE * max(most - LINES, 0)
+        self.cell_height = self.top + plot_height + BOTTOM
         self.width = self.columns * self.cell_width
         self.header, self.footer = 0.72, 0.62
         self.height = self.header + rows * self.cell_height + self.footer
@@ -68,10 +78,8 @@ class Grid:
         y = self.header + row * self.cell_height
         self.boxes.append(tuple(72 * v for v in (x, y, self.cell_width, self.cell_height)))
         self._text(x + 0.1, y + 0.14, _cut(varies, self.cell_width), weight="bold", size=TEXT)
-        room = int(self.cell_width * 72 / (0.57 * SMALL))
-        lines = textwrap.wrap(fixed, room, max_lines=2, placeholder=" …")
-        for number, line in enumerate(lines):
-            self._text(x + 0.1, y + 0.31 + 0.14 * number, line, size=SMALL, color=MUTED)
+        for number, line in enumerate(self._lines(fixed)):
+            self._text(x + 0.1, y + 0.31 + LINE * number, line, size=SMALL, color=MUTED)
         return self.figure.add_axes(
             (
                 (x + self.left) / self.width,
@@ -80,6 +88,14 @@ class Grid:
                 self.plot_height / self.height,
             )
         )
+
+    def _lines(self, fixed):
+        """What is fixed, in lines; each size of a key begins one."""
+        room = int(self.cell_width * 72 / (0.57 * SMALL))
+        wrapped = (
+            textwrap.wrap(one, room, max_lines=LINES, placeholder=" …") for one in fixed.split("; ")
+        )
+        return [line for lines in wrapped for line in lines]
 
     def finish(self, picture, drawn, folder):
         """Write title and caption, then SVG, PNG and the CSV of what was drawn."""

@@ -184,7 +184,7 @@ def _figure(panels, make, draw, picture, folder, behind=""):
     if constant := series.constant(pd.concat([panel.cells for panel in panels])):
         picture.caption += f" Throughout: {constant}."
     right, height = room(shown, behind)
-    grid = Grid(len(shown), right, height)
+    grid = Grid(len(shown), right, height, fixed=[panel.fixed for panel in shown])
     rows = []
     for panel in shown:
         lines = make(grid.add(panel.varies, panel.fixed), panel)
