@@ -108,22 +108,22 @@ SUITE = AimSuite(
             )
         ),
         Aim(
-            *("filter gradient", "conv2d_filter_gradient", _any, _GRADIENT, ("torch",)),
+            *("filter gradient", "conv2d_filter_gradient", _any, _GRADIENT, _TORCH),
             ratio=1.0,
         ),
         Aim(
-            *("input gradient", "conv2d_input_gradient", _any, _GRADIENT, ("torch",)),
+            *("input gradient", "conv2d_input_gradient", _any, _GRADIENT, _TORCH),
             ratio=1.0,
         ),
         Aim(
             *("input gradient, 3 x 3", "conv2d_input_gradient", _MIDDLE),
-            *((*_GRADIENT, *_WINOGRAD), ("torch",)),
+            *((*_GRADIENT, *_WINOGRAD), _TORCH),
             ratio=1.8,
         ),
         *(
             Aim(
                 *(f"{of} gradient, depthwise", f"conv2d_{of}_gradient", _depthwise),
-                *(("numba_depthwise",), ("torch",)),
+                *(("numba_depthwise",), _TORCH),
                 ratio=1.3,
             )
             for of in ("filter", "input")

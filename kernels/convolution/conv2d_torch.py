@@ -1,5 +1,6 @@
 """`conv2d` and its gradients with PyTorch, which hands them to oneDNN where that serves them."""
 
+from functools import cache
 from math import prod
 
 import numpy as np
@@ -95,6 +96,10 @@ def conv2d_torch(images, filters, *, stride, padding, dilation, groups):
     return result.contiguous().numpy()
 
 
+def _rows_last(tensor):
+    return tensor.contiguous()
+
+
 def _channels_last(tensor):
     import torch
 
@@ -102,31 +107,37 @@ def _channels_last(tensor):
 
 
 def _keep_channels_last(filters, *, stride, padding, dilation, groups):
-    """Keep filters channels last, or in oneDNN's blocks where reordering them costs most."""
+    """Keep filters channels last, or in oneDNN's blocks where reordering them costs most.
+
+    Which blocks these are depends on the images: for a guess at their size oneDNN may take six
+    times as long. So they are made when images of a size come first.
+    """
     import torch
 
     kept = _channels_last(_tensor(filters))
-    blocked = None
-    if (
+    blocked = (
         filters.nbytes >= _SMALLEST_BLOCKED
         and filters.dtype == np.float32
         and torch.backends.mkldnn.is_available()
-    ):
-        zeros = [0, 0]
-        steps, spread = [stride] * 2, [dilation] * 2
-        blocked = torch.ops.mkldnn._reorder_convolution_weight(
-            kept, zeros, steps, spread, groups, None
+    )
+    steps, spread = [stride] * 2, [dilation] * 2
+
+    @cache
+    def in_blocks(zeros, size):
+        return torch.ops.mkldnn._reorder_convolution_weight(
+            kept, list(zeros), steps, spread, groups, list(size)
         )
 
     def call(images, out=None):
         padded, zeros = _pad(_tensor(images), padding)
         padded = _channels_last(padded)
-        if blocked is None:
-            result = torch.nn.functional.conv2d(padded, kept, None, stride, zeros, dilation, groups)
-        else:
+        if blocked:
+            weights = in_blocks(zeros, tuple(padded.shape))
             result = torch.ops.mkldnn._convolution_pointwise(
-                padded, blocked, None, zeros, steps, spread, groups, "none", [], ""
+                padded, weights, None, list(zeros), steps, spread, groups, "none", [], ""
             )
+        else:
+            result = torch.nn.functional.conv2d(padded, kept, None, stride, zeros, dilation, groups)
         return result.contiguous().numpy()
 
     return call
@@ -154,6 +165,18 @@ def torch_channels_last(images, filters, *, stride, padding, dilation, groups):
     return result.contiguous().numpy()
 
 
+def _filter_gradient(
+    images, output_gradient, *, filter_size, stride, padding, dilation, groups, layout
+):
+    from torch.nn.grad import conv2d_weight
+
+    padded, zeros = _pad(_tensor(images), padding)
+    padded, gradient = map(layout, (padded, _tensor(output_gradient)))
+    shape = gradient.shape[1], padded.shape[1] // groups, *filter_size
+    result = conv2d_weight(padded, shape, gradient, stride, zeros, dilation, groups)
+    return result.contiguous().numpy()
+
+
 @kernel(
     "conv2d_filter_gradient",
     family="peer",
@@ -161,16 +184,39 @@ def torch_channels_last(images, filters, *, stride, padding, dilation, groups):
     name="torch",
     workspace=_filter_gradient_workspace,
 )
-def filter_gradient_torch(
-    images, output_gradient, *, filter_size, stride, padding, dilation, groups
-):
+def filter_gradient_torch(images, output_gradient, **options):
     """``torch.nn.grad.conv2d_weight``, the backward pass of a layer without the autograd tape."""
-    from torch.nn.grad import conv2d_weight
+    return _filter_gradient(images, output_gradient, **options, layout=_rows_last)
 
-    padded, zeros = _pad(_tensor(images).contiguous(), padding)
-    gradient = _tensor(output_gradient).contiguous()
-    shape = gradient.shape[1], padded.shape[1] // groups, *filter_size
-    result = conv2d_weight(padded, shape, gradient, stride, zeros, dilation, groups)
+
+@kernel(
+    "conv2d_filter_gradient",
+    family="peer",
+    requires=("torch",),
+    name="torch_channels_last",
+    workspace=_filter_gradient_workspace,
+)
+def filter_gradient_torch_channels_last(images, output_gradient, **options):
+    """``torch.nn.grad.conv2d_weight`` on channels-last tensors, converted inside the call."""
+    return _filter_gradient(images, output_gradient, **options, layout=_channels_last)
+
+
+def _input_gradient(
+    output_gradient, filters, *, image_size, stride, padding, dilation, groups, layout
+):
+    from torch.nn.grad import conv2d_input
+
+    (top, bottom), (left, right) = padding
+    height, width = image_size
+    symmetric = top == bottom and left == right
+    zeros = (top, left) if symmetric else (0, 0)
+    if not symmetric:
+        height, width = height + top + bottom, width + left + right
+    shape = len(output_gradient), filters.shape[1] * groups, height, width
+    gradient, weights = (layout(_tensor(array)) for array in (output_gradient, filters))
+    result = conv2d_input(shape, weights, gradient, stride, zeros, dilation, groups)
+    if not symmetric:
+        result = result[..., top : height - bottom, left : width - right]
     return result.contiguous().numpy()
 
 
@@ -181,21 +227,18 @@ def filter_gradient_torch(
     name="torch",
     workspace=_input_gradient_workspace,
 )
-def input_gradient_torch(
-    output_gradient, filters, *, image_size, stride, padding, dilation, groups
-):
+def input_gradient_torch(output_gradient, filters, **options):
     """``torch.nn.grad.conv2d_input``, the backward pass of a layer without the autograd tape."""
-    from torch.nn.grad import conv2d_input
+    return _input_gradient(output_gradient, filters, **options, layout=_rows_last)
 
-    (top, bottom), (left, right) = padding
-    height, width = image_size
-    symmetric = top == bottom and left == right
-    zeros = (top, left) if symmetric else (0, 0)
-    if not symmetric:
-        height, width = height + top + bottom, width + left + right
-    shape = len(output_gradient), filters.shape[1] * groups, height, width
-    gradient, weights = (_tensor(array).contiguous() for array in (output_gradient, filters))
-    result = conv2d_input(shape, weights, gradient, stride, zeros, dilation, groups)
-    if not symmetric:
-        result = result[..., top : height - bottom, left : width - right]
-    return result.contiguous().numpy()
+
+@kernel(
+    "conv2d_input_gradient",
+    family="peer",
+    requires=("torch",),
+    name="torch_channels_last",
+    workspace=_input_gradient_workspace,
+)
+def input_gradient_torch_channels_last(output_gradient, filters, **options):
+    """``torch.nn.grad.conv2d_input`` on channels-last tensors, converted inside the call."""
+    return _input_gradient(output_gradient, filters, **options, layout=_channels_last)
