@@ -183,7 +183,7 @@ def _plan(axes, steps, size, pitches, channels, shape, dtype, threads, writeable
 
 
 def correlate(pixels, size, channels, weights, axes, steps, result):
-    """Set the outputs that lie a step apart in the result.
+    """Set the outputs that lie a step apart in the result; taps reach them.
 
     Parameters
     ----------
@@ -198,10 +198,6 @@ def correlate(pixels, size, channels, weights, axes, steps, result):
         Pixels from what one output sees to what the next does, and how far apart they lie in the
         result.
     """
-    rows, columns = axes
-    if not rows.taps or not columns.taps:
-        result[:, :, rows.first :: steps[1], columns.first :: steps[1]] = 0
-        return
     own = channels, result.shape[:2], result.dtype, numba.get_num_threads()
     writeable = pixels.flat.flags.writeable
     seen, outputs, shares, once = _plan(axes, steps, size, pixels.pitches, *own, writeable)
@@ -210,7 +206,7 @@ def correlate(pixels, size, channels, weights, axes, steps, result):
     packing = tuple(weights), address_of_packing(weights)
     task = pixels.flat, *seen, (pixels.groups, channels), *packing, *outputs
     if shares == (1, 1):
-        _set_part(*task, (0, len(outputs[2][1])), (0, len(result) * rows.count), result)
+        _set_part(*task, (0, len(outputs[2][1])), (0, len(result) * axes[0].count), result)
     else:
         _set_parts(address_of(_set_part, *task, shares, shares, result), *task, shares, result)
 

@@ -1,13 +1,11 @@
 """Input gradient of `conv2d` by the loops of ``conv2d_blocked``."""
 
-from itertools import product
-
 import numpy as np
 
 from convgrad.kernels.convolution.conv2d_blocked import correlate, serves, sums_bytes
 from convgrad.kernels.convolution.conv2d_blocked_layout import laid_out_elements, lay_out
 from convgrad.kernels.convolution.conv2d_blocked_weights import pack_turned, packed_elements
-from convgrad.kernels.convolution.conv2d_numba import backward_layout
+from convgrad.kernels.convolution.conv2d_numba import backward_layout, reached_pixels
 from convgrad.kernels.registry import kernel
 
 
@@ -31,10 +29,10 @@ def _run_back(
 ):
     sides, filter_size = output_gradient.shape[2:], filters.shape[2:]
     *axes, layout = backward_layout(sides, filter_size, image_size, stride, padding, dilation)
-    if out is None:
-        out = np.empty((len(output_gradient), filters.shape[1], *image_size), filters.dtype)
+    shape = len(output_gradient), filters.shape[1], *image_size
+    pairs, out = reached_pixels(axes, shape, filters.dtype, out)
     pixels = lay_out(output_gradient)
-    for number, pair in enumerate(product(*axes)):
+    for number, pair in enumerate(pairs):
         weights = pack(number, *pair)
         own = [
             axis._replace(shifts=tuple(shift - zeros for shift in axis.shifts))

@@ -312,6 +312,20 @@ def backward_layout(sides, filter_size, image_size, stride, padding, dilation):
     return rows, columns, Layout((above, left), ((0,), (0,)), 1, pitch, length)
 
 
+def reached_pixels(axes, shape, dtype, out):
+    """Pairs of axes whose pixels taps reach, and the result: zeros where there are others.
+
+    All of it is cleared then: pixels that lie apart take longer, one by one.
+    """
+    pairs = [pair for pair in product(*axes) if all(axis.taps for axis in pair)]
+    if len(pairs) == prod(map(len, axes)):
+        return pairs, np.empty(shape, dtype) if out is None else out
+    if out is None:
+        return pairs, np.zeros(shape, dtype)
+    out.fill(0)
+    return pairs, out
+
+
 def _input_gradient_workspace(
     output_gradient, filters, *, image_size, stride, padding, dilation, **_
 ):
@@ -337,13 +351,12 @@ def input_gradient_parallel(
     batch, sides = len(output_gradient), output_gradient.shape[2:]
     (count, per_group), filter_size = filters.shape[:2], filters.shape[2:]
     *axes, layout = backward_layout(sides, filter_size, image_size, stride, padding, dilation)
-    filters = plain(filters)
-    if out is None:
-        out = np.empty((batch, groups * per_group, *image_size), filters.dtype)
+    shape, filters = (batch, groups * per_group, *image_size), plain(filters)
+    pairs, out = reached_pixels(axes, shape, filters.dtype, out)
     planes = lay_out(output_gradient, layout)
     taps = prod(filter_size)
     starts = np.arange(count // groups) * (per_group * taps)
-    for rows, columns in product(*axes):
+    for rows, columns in pairs:
         reached = np.add.outer(np.multiply(rows.taps, filter_size[1]), columns.taps).ravel()
         places = np.add.outer(starts, reached.astype(np.int64))
         _correlate(planes, layout, groups, filters, places, taps, rows, columns, stride, out)
