@@ -54,6 +54,33 @@ def fill_row(images, seen, plane, count, pixels, to):
 
 
 @njit(cache=True)
+def fill_rows(images, at, plane, sides, rows, before, pixels, ring):
+    """Fill rows of pixels that come round: one takes the place of another needed no longer.
+
+    Parameters
+    ----------
+    images : ndarray, 1-D
+    at, plane : int
+        Where the first of as many planes as lanes begins, and from plane to plane.
+    sides : (int, int)
+        Of a plane.
+    rows : (int, int)
+        First row, and the one after the last; ``before`` of them are zeros above the planes.
+    pixels : ndarray, 1-D
+    ring : (int, int, int)
+        Where the first pixel of the first row goes, from row to row, and rows that there are.
+    """
+    lanes, (tall, wide), (to, pitch, around) = vector.width(images), sides, ring
+    for y in range(rows[0], rows[1]):
+        seen, row = y - before, to + y % around * pitch
+        if 0 <= seen < tall:
+            fill_row(images, at + seen * wide, plane, wide, pixels, row)
+        else:
+            for i in range(row, row + wide * lanes):
+                pixels[i] = 0
+
+
+@njit(cache=True)
 def _set_tile(pixels, at, places, weights, first, sums, to, steps, tile, columns, apart):
     """Set the sums of some pixels; ``tile``, ``columns`` and ``apart`` are as long as they say."""
     lanes, (pitch, dilation) = vector.width(pixels), steps
@@ -113,11 +140,11 @@ def _set_planes(images, shape, padding, taps, weights, items, columns, apart, re
     each, planes, plane = result.shape[1] // channels, len(images) // (tall * wide), height * across
     steps, flat = (channels + lanes, dilation), result.reshape(-1)
     together, reach = min(max(_RUN // across, 1), height), (rows - 1) * dilation + 1
-    # Rows of pixels come round: a row takes the place of the one that is needed no longer.
     around, row_pitch = (together - 1) * stride + reach, (padding[1] + wide + padding[2]) * lanes
     pixels, start = zeros(around * row_pitch + len(_EIGHT) * stride * lanes, images)
     sums, to = zeros((together * across + len(_EIGHT) + lanes) * lanes, images)
     square, places = np.empty(lanes * lanes, images.dtype), np.empty(rows, np.int64)
+    ring = start + padding[1] * lanes, row_pitch, around
     for item in range(begin, end):
         # The last block overlaps the one before: the same sums, to the bit.
         first, stripe = min(item // stripes * lanes, planes - lanes), item % stripes
@@ -125,22 +152,19 @@ def _set_planes(images, shape, padding, taps, weights, items, columns, apart, re
         filled = 0
         for top in range(low, high, together):
             some = min(together, high - top)
-            for y in range(max(filled, top * stride), (top + some - 1) * stride + reach):
-                seen, row = y - padding[0], start + y % around * row_pitch + padding[1] * lanes
-                if 0 <= seen < tall:
-                    fill_row(images, (first * tall + seen) * wide, tall * wide, wide, pixels, row)
-                else:
-                    for i in range(row, row + wide * lanes):
-                        pixels[i] = 0
-                filled = y + 1
+            seen = max(filled, top * stride), (top + some - 1) * stride + reach
+            own = first * tall * wide, tall * wide, (tall, wide)
+            fill_rows(images, *own, seen, padding[0], pixels, ring)
+            filled = seen[1]
             for number in range(each):
-                own = number * rows * len(columns) * steps[0] + first % channels
+                weight = number * rows * len(columns) * steps[0] + first % channels
                 for row in range(some):
                     for i in range(rows):
                         y = (top + row) * stride + i * dilation
                         places[i] = start + y % around * row_pitch
                     at = to + row * across * lanes
-                    _set_row(pixels, places, weights, own, sums, at, across, steps, columns, apart)
+                    task = pixels, places, weights, weight, sums, at, across, steps
+                    _set_row(*task, columns, apart)
                 place, size = (first * each + number) * plane + top * across, (lanes, each * plane)
                 unpack_row(sums, to, lanes, some * across, size, square, flat, place, 1)
 

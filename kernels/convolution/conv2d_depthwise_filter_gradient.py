@@ -8,7 +8,7 @@ from numba import njit, prange
 
 from convgrad.kernels import vector
 from convgrad.kernels.address import address_of, call
-from convgrad.kernels.convolution.conv2d_depthwise import fill_row, zeros
+from convgrad.kernels.convolution.conv2d_depthwise import fill_row, fill_rows, zeros
 from convgrad.kernels.registry import kernel
 from convgrad.kernels.validation import plain
 
@@ -58,13 +58,13 @@ def _add_planes(images, sides, padding, taps, stride, slopes, items, columns, pa
     height, across = slopes.shape[2:]
     plane, flat, written = height * across, slopes.reshape(-1), partial.reshape(-1)
     together, reach = min(max(_RUN // across, 1), height), (rows - 1) * dilation + 1
-    # Rows of pixels come round: a row takes the place of the one that is needed no longer.
     around, row_pitch = (together - 1) * stride + reach, (padding[1] + wide + padding[2]) * lanes
     pixels, start = zeros(around * row_pitch, images)
     gradients, begin = zeros(together * across * lanes, images)
     # What a few outputs add up to is added to what all have: errors grow with both, not with all.
     sums, to = zeros(size * lanes, images)
     totals = np.empty(each * size * lanes, images.dtype)
+    ring = start + padding[1] * lanes, row_pitch, around
     for item in range(items[0], items[1]):
         # The last block overlaps the one before: the same sums, to the bit.
         first, stripe = min(item // stripes * lanes, planes - lanes), item % stripes
@@ -73,29 +73,26 @@ def _add_planes(images, sides, padding, taps, stride, slopes, items, columns, pa
         totals[:] = 0
         for top in range(low, high, together):
             some = min(together, high - top)
-            for y in range(max(filled, top * stride), (top + some - 1) * stride + reach):
-                seen, row = y - padding[0], start + y % around * row_pitch + padding[1] * lanes
-                if 0 <= seen < tall:
-                    fill_row(images, (first * tall + seen) * wide, tall * wide, wide, pixels, row)
-                else:
-                    pixels[row : row + wide * lanes] = 0
-                filled = y + 1
+            seen = max(filled, top * stride), (top + some - 1) * stride + reach
+            own = first * tall * wide, tall * wide, (tall, wide)
+            fill_rows(images, *own, seen, padding[0], pixels, ring)
+            filled = seen[1]
             for number in range(each):
                 place = (first * each + number) * plane + top * across
                 fill_row(flat, place, each * plane, some * across, gradients, begin)
                 sums[:] = 0
                 for i in range(rows):
-                    own = to + i * len(columns) * lanes
+                    place = to + i * len(columns) * lanes
                     for row in range(some):
                         y = (top + row) * stride + i * dilation
                         at, met = start + y % around * row_pitch, begin + row * across * lanes
                         steps = stride * lanes, dilation * lanes
-                        _add_row(pixels, at, gradients, met, across, *steps, sums, own, columns)
+                        _add_row(pixels, at, gradients, met, across, *steps, sums, place, columns)
                 for i in range(size * lanes):
                     totals[number * size * lanes + i] += sums[to + i]
         for tap in range(each * size):
-            own = vector.load(totals, tap * lanes, lanes)
-            vector.store(written, (stripe * each * size + tap) * planes + first, own)
+            total = vector.load(totals, tap * lanes, lanes)
+            vector.store(written, (stripe * each * size + tap) * planes + first, total)
 
 
 @njit(cache=True, parallel=True)

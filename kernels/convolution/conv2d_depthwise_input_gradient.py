@@ -9,7 +9,7 @@ from numba import njit, prange
 from convgrad.kernels import vector
 from convgrad.kernels.address import address_of, call
 from convgrad.kernels.convolution.conv2d_blocked_outputs import unpack_row
-from convgrad.kernels.convolution.conv2d_depthwise import fill_row, pack_channels, zeros
+from convgrad.kernels.convolution.conv2d_depthwise import fill_rows, pack_channels, zeros
 from convgrad.kernels.registry import kernel
 from convgrad.kernels.validation import plain
 
@@ -90,7 +90,6 @@ def _set_planes(slopes, each, weights, taps, geometry, items, result):
     together, reach = min(max(_RUN // width, 1), height), (rows - 1) * dilation
     left = max(-((left_zeros - (columns - 1) * dilation) // stride), 0)
     across = left + max((width - 1 + left_zeros) // stride + 1, wide)
-    # Rows of gradients come round: one takes the place of another that is needed no longer.
     around, pitch = (together - 1 + reach) // stride + 2, across * lanes
     ring, start = zeros(each * around * pitch + len(_EIGHT) * lanes, slopes)
     sums, to = zeros((together * width + len(_EIGHT) * stride + lanes) * lanes, slopes)
@@ -106,14 +105,11 @@ def _set_planes(slopes, each, weights, taps, geometry, items, result):
         for top in range(low, high, together):
             some = min(together, high - top)
             last = (top + some - 1 + top_zeros) // stride
-            for y in range(max(filled, last + 1 - around), last + 1):
-                for number in range(each):
-                    row = start + (number * around + y % around) * pitch + left * lanes
-                    if 0 <= y < tall:
-                        seen = ((first * each + number) * tall + y) * wide
-                        fill_row(flat, seen, each * tall * wide, wide, ring, row)
-                    else:
-                        ring[row : row + wide * lanes] = 0
+            seen = max(filled, last + 1 - around), last + 1
+            for number in range(each):
+                own = (first * each + number) * tall * wide, each * tall * wide, (tall, wide)
+                to_ring = start + number * around * pitch + left * lanes, pitch, around
+                fill_rows(flat, *own, seen, 0, ring, to_ring)
             filled = last + 1
             for row in range(some):
                 count = _reached(top + row, rows, top_zeros, stride, dilation, 0, down)
