@@ -102,10 +102,11 @@ def finite(**named):
     """Reject arrays that hold NaN or infinity, naming the first such element."""
     for name, array in named.items():
         # One read, without threads and temporary arrays; a sum of finite numbers may overflow.
-        if np.isfinite(np.einsum(array, range(array.ndim), [])):
-            continue
-        for index in np.argwhere(~np.isfinite(array))[:1].tolist():
-            reject(name, f"{array[*index]} at index {tuple(index)}", "finite numbers only")
+        if not np.isfinite(np.einsum(array, range(array.ndim), [])):
+            wrong = np.argwhere(~np.isfinite(array))
+            if len(wrong):
+                index = tuple(wrong[0].tolist())
+                reject(name, f"{array[index]} at index {index}", "finite numbers only")
 
 
 def output(out, shape, dtype, inputs):

@@ -58,7 +58,7 @@ def _set_part(
     axes : (ndarray, ndarray)
         From `reached`, for rows and for columns.
     pitches, sides
-        See `_sort_outputs`.
+        See `sort_outputs`.
     shifts : ndarray, shape (rows of taps, columns of taps)
         How far from the first what a tap sees lies.
     groups : (ndarray, int)

@@ -96,7 +96,7 @@ def conv2d_torch(images, filters, *, stride, padding, dilation, groups):
     return result.contiguous().numpy()
 
 
-def _rows_last(tensor):
+def _channels_first(tensor):
     return tensor.contiguous()
 
 
@@ -186,7 +186,7 @@ def _filter_gradient(
 )
 def filter_gradient_torch(images, output_gradient, **options):
     """``torch.nn.grad.conv2d_weight``, the backward pass of a layer without the autograd tape."""
-    return _filter_gradient(images, output_gradient, **options, layout=_rows_last)
+    return _filter_gradient(images, output_gradient, **options, layout=_channels_first)
 
 
 @kernel(
@@ -229,7 +229,7 @@ def _input_gradient(
 )
 def input_gradient_torch(output_gradient, filters, **options):
     """``torch.nn.grad.conv2d_input``, the backward pass of a layer without the autograd tape."""
-    return _input_gradient(output_gradient, filters, **options, layout=_rows_last)
+    return _input_gradient(output_gradient, filters, **options, layout=_channels_first)
 
 
 @kernel(
