@@ -92,8 +92,9 @@ class Grid:
     def _lines(self, fixed):
         """What is fixed, in lines; each size of a key begins one."""
         room = int(self.cell_width * 72 / (0.57 * SMALL))
+        whole = re.sub(r"(?<![,:;]) ", "\u00a0", fixed)  # a size stays with its name
         wrapped = (
-            textwrap.wrap(one, room, max_lines=LINES, placeholder=" …") for one in fixed.split("; ")
+            textwrap.wrap(one, room, max_lines=LINES, placeholder=" …") for one in whole.split("; ")
         )
         return [line for lines in wrapped for line in lines]
 
