@@ -96,7 +96,7 @@ class Grid:
         wrapped = (
             textwrap.wrap(one, room, max_lines=LINES, placeholder=" …") for one in whole.split("; ")
         )
-        return [line for lines in wrapped for line in lines]
+        return [line.replace("\u00a0", " ") for lines in wrapped for line in lines]
 
     def finish(self, picture, drawn, folder):
         """Write title and caption, then SVG, PNG and the CSV of what was drawn."""

@@ -164,9 +164,9 @@ def planted_terabyte(signal, taps, *, mode):
 
 @planted
 def planted_hang(signal, taps, *, mode):
-    """Does not come back from its third call."""
+    """Does not come back from its tenth call: trying out is over by then."""
     kept["hang"] = kept.get("hang", 0) + 1
-    if kept["hang"] > 2:
+    if kept["hang"] > 9:
         time.sleep(3600)
     return right(signal, taps, mode)
 
