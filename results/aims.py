@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 
+from convgrad.results.schema import PEAK, READ, ROOF_PROBES
 from convgrad.results.statistics import compare
 from convgrad.results.summary import published
 
 RATIO, ROOF = "times a rival", "share of the roof"
-"""What an aim is about: the best rival's time over ours, or the `roof_fraction` of ours."""
+"""What an aim is about: the best rival's time over ours, or the time that the machine's measured
+limits leave over ours."""
 
 NOWHERE_BELOW = 0.85
 """An aim is for the geometric mean; no single case may stay below this part of it, unless it says
@@ -37,11 +39,13 @@ def aims(samples, cells, info):
         One row for each aim, dtype and number of threads that the run was about. ``cases`` is how
         many of those ``drawn`` were measured; times that are not published, as they would be faster
         than the machine, do not count. ``found`` is the geometric mean over the cases of what the
-        best of ours reached: its roof fraction, or the median over paired rounds of the time of the
-        best rival over its own; ``low`` and ``high`` its 95 % interval, for ratios (cases are
-        independent: their half-widths are combined in quadrature on the logarithm). ``least`` is
-        the worst case, ``rivals`` who was the best one how often. Of no case nothing is said, and
-        ``holds`` is None.
+        best of ours reached: the median over paired rounds of the time of the best rival over its
+        own, or of the least time by what the machine could do in that very round (the larger of
+        flops by the multiply-add probe and bytes by the read probe); ``low`` and ``high`` its 95 %
+        interval (cases are independent: their half-widths are combined in quadrature on the
+        logarithm). In rounds without probes the share is the `roof_fraction`, which has no
+        interval. ``least`` is the worst case, ``rivals`` who was the best one how often. Of no case
+        nothing is said, and ``holds`` is None.
     """
     rows = []
     for aim in info.get("aims", []):
@@ -76,11 +80,6 @@ def _of_case(samples, cells, aim):
     if "ours" not in best:
         return None
     ours = best["ours"]
-    if aim["measure"] == ROOF:
-        value = ours.roof_fraction
-        return None if np.isnan(value) else (ours.case, value, np.nan, np.nan, "")
-    if "rivals" not in best:
-        return None
     block = samples[
         (samples.operation == ours.operation)
         & (samples.case == ours.case)
@@ -88,15 +87,32 @@ def _of_case(samples, cells, aim):
         & (samples.cache == ours.cache)
         & (samples.call == ours.call)
     ]
-    own, rival = (
-        block[block.kernel == one.kernel].set_index(["process", "round"])
-        for one in (ours, best["rivals"])
-    )
-    ratios = np.log((rival.wall_ns / rival.loops) / (own.wall_ns / own.loops)).dropna()
+    if aim["measure"] == ROOF:
+        if not block.kernel.isin(ROOF_PROBES).any():
+            share = ours.roof_fraction
+            return None if np.isnan(share) else (ours.case, share, np.nan, np.nan, "")
+        rival, other = "", _least_seconds(block, ours)
+    elif "rivals" in best:
+        rival = best["rivals"].kernel
+        other = _seconds(block, rival)
+    else:
+        return None
+    ratios = np.log(other / _seconds(block, ours.kernel)).dropna()
     if ratios.empty:
         return None
     ratio = compare(ratios, ratios.index.get_level_values("process"))
-    return ours.case, ratio.ratio, ratio.low, ratio.high, best["rivals"].kernel
+    return ours.case, ratio.ratio, ratio.low, ratio.high, rival
+
+
+def _seconds(block, kernel):
+    """Seconds of a loop, by process and round."""
+    own = block[block.kernel == kernel].set_index(["process", "round"])
+    return own.wall_ns / own.loops / 1e9
+
+
+def _least_seconds(block, cell):
+    """Seconds that a direct kernel needs at least, by the probes of the same round."""
+    return np.maximum(cell.flops * _seconds(block, PEAK), cell.bytes * _seconds(block, READ))
 
 
 def _joined(found, must_be, floor):

@@ -24,9 +24,12 @@ CHOOSER = "auto"
 
 TWIN = "null twin"
 SPIN = "spin probe"
-EVIDENCE = (TWIN, SPIN)
+PEAK, READ = ROOF_PROBES = "multiply-add probe", "read probe"
+EVIDENCE = (TWIN, SPIN, *ROOF_PROBES)
 """Names under which a block samples the machine itself: the baseline once more, in a process of its
-own, and a fixed chain of dependent steps. Both have rows among the samples, and no cell."""
+own, and a fixed chain of dependent steps. Where kernels are held to a share of the roof, also what
+the machine can do in that very round: a loop of a probe is one flop, or one byte that is read, of
+all threads together. All have rows among the samples, and no cell."""
 
 SAMPLE_COLUMNS = (
     *KEY,

@@ -152,6 +152,7 @@ class AimSuite:
                         call=aim.call,
                         turn=(number, aim.operation),
                         slowest_call_s=self.slowest_call_s,
+                        roofs=aim.roof is not None,
                     )
                     key = case, count, aim.call
                     found[key] = _joined(found[key], block) if key in found else block
@@ -160,5 +161,9 @@ class AimSuite:
 
 def _joined(block, other):
     """One block for two aims that have drawn the same case: it has the kernels of both."""
-    names = tuple(dict.fromkeys((*block.kernels, *other.kernels)))
-    return replace(block, kernels=names, turn=min(block.turn, other.turn))
+    return replace(
+        block,
+        kernels=tuple(dict.fromkeys((*block.kernels, *other.kernels))),
+        turn=min(block.turn, other.turn),
+        roofs=block.roofs or other.roofs,
+    )

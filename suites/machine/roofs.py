@@ -4,6 +4,7 @@ Roofs are measured, never looked up: a data sheet knows neither the clock under 
 neighbours on a shared machine.
 """
 
+import functools
 import time
 
 import numba
@@ -28,6 +29,7 @@ _SMALLEST_DRAM = 256 << 20
 _TYPICAL_CACHES = {"l1d_bytes": 32 << 10, "l2_bytes": 1 << 20, "l3_bytes": 32 << 20}
 _TYPICAL_RATE = 50e9
 """Flops or bytes per second and thread, from which the search for a good length starts."""
+_PROBE_S = 0.003
 
 
 def measure(dtype, threads, seconds=0.6):
@@ -93,6 +95,41 @@ def highest(one, other):
                 for (size, speed), (_, known) in zip(one[name], other[name])
             ]
     return joined
+
+
+def multiply_add_probe(dtype, threads):
+    """Time multiply-adds for about `_PROBE_S`, after a brief run that wakes the threads.
+
+    Returns
+    -------
+    flops, wall_ns, cpu_ns : int
+        Flops and CPU time of all threads together.
+    """
+    out = np.empty(threads, dtype)
+    half = out.dtype.type(0.5)
+    flops = 2 * chains() * (vector_bytes() // out.itemsize)
+    turns = 1 + int(_TYPICAL_RATE * _PROBE_S / flops)
+    multiply_add_kernel(out, 1 + turns // 10, half, half)
+    return turns * flops * threads, *_timed(multiply_add_kernel, out, turns, half, half)
+
+
+def read_probe(dtype, threads, size):
+    """Time reading about ``size`` bytes again and again for about `_PROBE_S`, once at least.
+
+    They were read before, and lie where so many bytes find room; beyond the largest of
+    `working_sets` nothing changes, and no more are read.
+
+    Returns
+    -------
+    read, wall_ns, cpu_ns : int
+        Bytes and CPU time of all threads together.
+    """
+    block = threads * BLOCK * vector_bytes()
+    size = min(size, max(working_sets(threads).values())) // block * block
+    data, out = _kept(dtype, threads, max(size, block)), np.zeros(threads, dtype)
+    blocks, turns = data.nbytes // block, 1 + int(_TYPICAL_RATE * _PROBE_S * threads / data.nbytes)
+    read_kernel(data, out, blocks, 1)
+    return turns * data.nbytes, *_timed(read_kernel, data, out, blocks, turns)
 
 
 def working_sets(threads):
@@ -163,6 +200,9 @@ def touched(dtype, threads, size):
     return data
 
 
+_kept = functools.lru_cache(maxsize=1)(touched)
+
+
 def read_bytes_per_s(data, threads, seconds):
     """Measure reading an array again and again, every thread a part of its own."""
     out = np.zeros(threads, data.dtype)
@@ -185,6 +225,13 @@ def triad_bytes_per_s(data, threads, seconds):
         lambda turns: triad_kernel(data, scale, threads, blocks, turns), seconds, turns
     )
     return rate * data.nbytes
+
+
+def _timed(run, *arguments):
+    """Wall and CPU time of a call, in ns."""
+    wall, cpu = time.perf_counter_ns(), time.process_time_ns()
+    run(*arguments)
+    return time.perf_counter_ns() - wall, time.process_time_ns() - cpu
 
 
 def _first_turns(size, threads, seconds):

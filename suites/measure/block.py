@@ -28,6 +28,8 @@ class Block:
     slowest_call_s : float, optional
         A kernel whose call is predicted to take longer is left out; the preset's limit unless
         given.
+    roofs : bool
+        Whether each round also samples what the machine can do: kernels are held to a share of it.
     """
 
     case: Case
@@ -38,6 +40,7 @@ class Block:
     call: str = "plain"
     turn: tuple = ()
     slowest_call_s: float | None = None
+    roofs: bool = False
 
     @property
     def order(self):
@@ -255,18 +258,24 @@ class Contender:
         raise Lost("timed out", f"cannot be timed: {self.loops} calls took {wall} ns on this clock")
 
 
-class Spin:
-    """The spin probe as a contender: a fixed piece of work, sampled as it is."""
+class Probe:
+    """A fixed piece of work as a contender, sampled as it is.
 
-    loops = 1
+    Parameters
+    ----------
+    ask : callable
+        Returns loops, wall and CPU time in ns.
+    settings : Settings
+    """
 
-    def __init__(self, spin, settings):
-        self.spin, self.compiled = spin, False
+    def __init__(self, ask, settings):
+        self.ask, self.compiled = ask, False
         self.rounds = settings.rounds * settings.looks
 
     def sample(self):
         """Sample it; its first time would be Numba's, not the machine's."""
         if not self.compiled:
-            self.spin()
+            self.ask()
             self.compiled = True
-        return self.spin()
+        self.loops, wall, cpu = self.ask()
+        return wall, cpu

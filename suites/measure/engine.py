@@ -8,9 +8,9 @@ from itertools import product
 import numpy as np
 
 from convgrad.kernels import Case
-from convgrad.results.schema import AGAINST, SPIN, TWIN
+from convgrad.results.schema import AGAINST, PEAK, READ, SPIN, TWIN
 from convgrad.suites.measure.admission import Admission, kernel_of
-from convgrad.suites.measure.block import Contender, Contest, Spin
+from convgrad.suites.measure.block import Contender, Contest, Probe
 from convgrad.suites.measure.checks import SEED, Checks
 from convgrad.suites.workers import memory
 from convgrad.suites.workers.crew import side_by_side
@@ -239,14 +239,13 @@ class Engine:
         """Sample a group until all are precise or time is up; yields new samples of each look."""
         names = [*group, *(name for name in calls if name == TWIN)]
         processes = range(self.settings.processes)
-        self.crew.summon({(SPIN, 0): None}, block.threads, None)
-        spin = Spin(partial(self.crew.ask, (SPIN, 0), "spin"), self.settings)
+        probes = self._probes(block)
         teams = [
             {
                 name: Contender(partial(self.crew.ask, (name, p)), calls[name], self.settings)
                 for name in names
             }
-            | {SPIN: spin}
+            | probes
             for p in processes
         ]
         contest = Contest(teams, block.baseline, self.settings, self.random)
@@ -263,6 +262,18 @@ class Engine:
                     self.checks.verify((name, p), contest.lost)
         for name in contest.lost.keys() & set(group):
             facts[name] |= contest.lost[name].facts
+
+    def _probes(self, block):
+        """What samples the machine itself, all from one process."""
+        self.crew.summon({(SPIN, 0): None}, block.threads, None)
+        ask = partial(self.crew.ask, (SPIN, 0))
+        probes = {SPIN: lambda: (1, *ask("spin"))}
+        if block.roofs:
+            dtype, footprint = block.case.dtype, block.case.cost.footprint
+            size = footprint * np.dtype(dtype).itemsize
+            probes[PEAK] = partial(ask, "multiply_add_probe", dtype, block.threads)
+            probes[READ] = partial(ask, "read_probe", dtype, block.threads, size)
+        return {name: Probe(probe, self.settings) for name, probe in probes.items()}
 
     def _weigh(self, block, good, facts):
         """Measure the peak memory of a call, each kernel in a fresh process."""

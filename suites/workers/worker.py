@@ -321,6 +321,8 @@ def serve(connection, operation, kernel, threads):
         "roof": roofs.measure,
         "device_roof": device_roofs.measure,
         "spin": spin.spin,
+        "multiply_add_probe": roofs.multiply_add_probe,
+        "read_probe": roofs.read_probe,
         "overhead": spin.call_overhead_s,
         "pools": facts.thread_pools,
         "learn": _learn,
@@ -355,7 +357,7 @@ def _find(function, *arguments):
     return getattr(findings, function)(*arguments)
 
 
-_TIMING = ("sample", "roof", "spin", "overhead")
+_TIMING = ("sample", "roof", "spin", "multiply_add_probe", "read_probe", "overhead")
 
 
 def _told(error):

@@ -7,6 +7,7 @@ import pytest
 from convgrad.results.aims import RATIO, ROOF, aims
 from convgrad.results.plots import aims as plot
 from convgrad.results.plots.style import applied
+from convgrad.results.schema import PEAK, READ, ROOF_PROBES
 
 KEY = {"operation": "convolve", "threads": 2, "cache": "warm", "call": "plain"}
 AIM = {
@@ -85,6 +86,16 @@ def test_a_share_of_the_roof_is_that_of_the_best_of_ours():
     (row,) = held(0.5, ROOF).itertuples()
     assert row.found == pytest.approx(np.sqrt(1 * 0.5))
     assert np.isnan(row.low)
+
+
+@pytest.mark.parametrize(("peak_s", "read_s"), [(8e-4, 1e-4), (1e-4, 8e-4)])
+def test_the_roof_of_the_very_round_counts_where_it_was_probed(peak_s, read_s):
+    probes = {("a", PEAK): peak_s / 1e6, ("a", READ): read_s / 1e5}
+    samples, cells = tables(TIMES | probes)
+    cells = cells[~cells.kernel.isin(ROOF_PROBES)].assign(flops=1e6, bytes=1e5)
+    aim = {**AIM, "must_be": 0.5, "measure": ROOF, "cases": ["a"]}
+    (row,) = aims(samples, cells, {"aims": [aim]}).itertuples()
+    assert (row.found, row.low, row.high) == pytest.approx((0.8, 0.8, 0.8))
 
 
 def test_what_is_faster_than_the_machine_does_not_count():

@@ -78,6 +78,21 @@ def test_an_aim_of_whose_kernels_none_takes_part_has_no_block():
     assert blocks(kernel_filter=lambda kernel: False) == []
 
 
+def test_the_roof_is_probed_where_an_aim_is_a_share_of_it():
+    shared = {"dtype": "float32", "draw": lambda _: {"signal": (100,), "taps": (3,)}}
+    faster, near, other = (
+        Aim(name, "convolve", ours=("numba_toeplitz",), rivals=("numpy",), **shared | told)
+        for name, told in (
+            ("faster", {"ratio": 1.5}),
+            ("near", {"roof": 0.9}),
+            ("other", {"ratio": 1.5, "call": "out"}),
+        )
+    )
+    for aims in ((faster, near, other), (near, faster, other)):
+        found = AimSuite(aims, {"laptop": 1}).blocks("laptop", seed=0, cores=1)
+        assert {block.call: block.roofs for block in found} == {"plain": True, "out": False}
+
+
 @every_suite
 def test_kernels_of_the_aims_exist(suite):
     for aim in suite.aims:

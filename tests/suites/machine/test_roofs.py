@@ -35,6 +35,20 @@ def test_roofs_have_the_shape_that_results_rely_on(one_thread, monkeypatch, dtyp
         assert min(rate for _, rate in told[name]) > 0
 
 
+@pytest.mark.parametrize("size", [1, 100_000, 1 << 40])
+def test_probes_say_what_they_did_and_how_long_it_took(one_thread, monkeypatch, size):
+    monkeypatch.setattr(roofs, "working_sets", lambda threads: {"L1": 3 << 12, "L2": 3 << 18})
+    block = roof_kernels.BLOCK * roof_kernels.vector_bytes()
+    for done, *times in (
+        roofs.multiply_add_probe("float32", 1),
+        roofs.read_probe("float32", 1, size),
+    ):
+        assert done > 0
+        assert min(times) > 0
+    data = roofs._kept("float32", 1, min(max(size, block), 3 << 18) // block * block)
+    assert done % data.nbytes == 0
+
+
 def test_more_threads_than_were_started_are_refused():
     with pytest.raises(ValueError, match="threads"):
         roofs.measure("float32", numba.config.NUMBA_NUM_THREADS + 1)
