@@ -74,7 +74,15 @@ SUITE = AimSuite(
             Aim(f"conv2d direct, {kind}", "conv2d", draw, _DIRECT, _TORCH, ratio=1.0)
             for kind, draw in _KINDS.items()
         ),
-        Aim("conv2d direct, from 64 channels", "conv2d", _WIDE, _DIRECT, (), roof=0.9),
+        *(
+            Aim(
+                f"conv2d direct, from 64 channels{also}",
+                *("conv2d", _WIDE, _DIRECT, ()),
+                roof=0.9,
+                call=call,
+            )
+            for also, call in (("", "plain"), (", prepared", "prepared"))
+        ),
         Aim(
             *("conv2d direct, from 64 channels, float64", "conv2d", _WIDE, _DIRECT, ()),
             roof=0.9 * 0.9,
