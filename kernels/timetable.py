@@ -10,8 +10,6 @@ import numpy as np
 SHIPPED = Path(__file__).parent / "tables"
 PREPARED = ", prepared"
 """What the kind of a call has behind it where weights are kept."""
-LEFT_OUT = 6
-"""What was not measured at a point was at least this many times slower than the fastest there."""
 _APART = 2.0
 """Octaves of a size that tell as much as twice the bytes of an element, or the threads, do."""
 _SMOOTHING = 0.5
@@ -31,7 +29,7 @@ class Timetable:
     content : dict
         ``machine``, ``made``, ``libraries``: what was measured, and when; ``timings``: by
         operation a list of groups, each with ``kind``, ``points`` as `place` gives them, and
-        ``seconds``, a list for each kernel with None where it was too slow to be measured.
+        ``seconds``, a list for each kernel with None where it takes no part.
     source : str
         Where it comes from.
     """
@@ -89,7 +87,6 @@ class _Group:
         self.names = list(seconds)
         self.points = np.array(points, dtype=float)
         self.logs = np.log(np.array([*seconds.values()], dtype=float)).T
-        self.low, self.high = self.points.min(axis=0), self.points.max(axis=0)
 
     @cached_property
     def _function(self):
@@ -98,23 +95,24 @@ class _Group:
     def _filled(self):
         """Logarithms without gaps.
 
-        What was not measured was slow. But a kernel that takes no part on some number of threads,
-        as BLAS does not on several, is not slow there, or it would seem slow on one thread too: it
-        keeps the ratio to the fastest that it has on other threads.
+        A kernel that takes no part at a point, as BLAS does not on several threads, is not slow
+        there, or it would seem slow beside it too: it keeps the ratio that it has where it takes
+        part, to the fastest of those that take part everywhere.
         """
-        fastest = np.nanmin(self.logs, axis=1, keepdims=True)
-        measured, threads = np.isfinite(self.logs), self.points[:, -1]
-        ratios = np.where(measured, self.logs - fastest, math.log(LEFT_OUT))
-        for kernel, own in enumerate(measured.T):
-            part = np.isin(threads, threads[own])
-            if part.any() and not part.all():
-                ratio = _spline(self.points[part], ratios[part, kernel, np.newaxis])
-                ratios[~part, kernel] = ratio(self.points[~part])[:, 0]
+        everywhere = np.isfinite(self.logs).all(axis=0)
+        those = self.logs[:, everywhere] if everywhere.any() else self.logs
+        fastest = np.nanmin(those, axis=1, keepdims=True)
+        ratios = self.logs - fastest
+        for ratio in ratios.T:
+            part = np.isfinite(ratio)
+            if not part.all():
+                known = _spline(self.points[part], ratio[part, np.newaxis])
+                ratio[~part] = known(self.points[~part])[:, 0]
         return fastest + ratios
 
     def predict(self, where):
-        where = np.clip(where, self.low, self.high)[np.newaxis]
-        return dict(zip(self.names, np.exp(self._function(where)[0]).tolist()))
+        logs = self._function(np.array([where], dtype=float))[0]
+        return dict(zip(self.names, np.exp(logs).tolist()))
 
 
 def _spline(points, values):
@@ -128,7 +126,7 @@ def _spline(points, values):
     Returns
     -------
     callable
-        Values at other points, by the axes that these here differ on.
+        Values at other points, by the axes that these here differ on; beyond these, at the edge.
     """
     from scipy.interpolate import RBFInterpolator
 
@@ -136,6 +134,7 @@ def _spline(points, values):
     if not told.any():
         return lambda where: np.tile(values.mean(axis=0), (len(where), 1))
     points = points[:, told]
+    low, high = points.min(axis=0), points.max(axis=0)
     count, axes = points.shape
     plane = np.linalg.matrix_rank(points - points[0]) == axes
     function = RBFInterpolator(
@@ -145,4 +144,4 @@ def _spline(points, values):
         kernel="linear",
         degree=1 if plane and count > axes + 1 else 0,
     )
-    return lambda where: function(where[:, told])
+    return lambda where: function(np.clip(where[:, told], low, high))

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from convgrad.kernels import Case, auto
-from convgrad.kernels.timetable import LEFT_OUT, PREPARED, Timetable, place
+from convgrad.kernels.timetable import PREPARED, Timetable, place
 from convgrad.suites.machine import environment, facts
 from convgrad.suites.measure.forecast import Forecast
 from convgrad.suites.tune_sizes import DTYPES, SPACES
@@ -30,6 +30,8 @@ _FIRST_S, _ROUND_S, _ROUNDS = 5e-4, 2e-3, 3
 """How long calls of a kernel are timed: at first, and in each of so many rounds."""
 _SLOW = 1.6
 """Kernels this many times slower than the fastest are not worth another round."""
+_LEFT_OUT = 6
+"""A kernel that is predicted to be this many times slower is not called, and booked as that."""
 _SLOWEST_S = 0.1
 """A kernel whose call is predicted to take longer is left out."""
 _BATCH = 8
@@ -68,21 +70,26 @@ class Stratum:
         sizes = SPACES[self.operation][0](random, self.kind.removesuffix(PREPARED))
         return Case.of(self.operation, dtype, **sizes)
 
-    def foretell(self, case, threads):
-        """Seconds of each kernel, by the cases before; empty while these are few."""
+    def foretell(self, case, threads, able):
+        """Seconds of the kernels that are able, by the cases before; empty while these are few."""
         known = len(self.table.content["timings"][self.operation][0]["points"]) if self.table else 0
         if len(self.points) >= max(_FORETELLING, _RENEWED * known):
             self.table = Timetable({"timings": {self.operation: [self.group()]}}, "")
-        return self.table.predict(self.operation, *_where(case, threads)) if self.table else {}
+        if self.table is None:
+            return {}
+        foretold = self.table.predict(self.operation, *_where(case, threads))
+        return {name: foretold[name] for name in able if name in foretold}
 
-    def learn(self, case, threads, found, foretold):
-        """Keep the seconds of a case; of kernels that were not called, those foretold.
+    def learn(self, case, threads, found, foretold, able):
+        """Keep the seconds of a case; of kernels that were able but not called, those foretold.
 
         These go with how much slower or faster the machine was than foretold.
         """
-        pace = np.median([found[name] / foretold.get(name, found[name]) for name in found])
+        pace = float(np.median([found[name] / foretold.get(name, found[name]) for name in found]))
+        slow = _LEFT_OUT * min(found.values())
         self.points.append([round(value, 3) for value in _where(case, threads)[1]])
-        self.seconds.append({n: float(s * pace) for n, s in foretold.items()} | found)
+        expected = {n: pace * foretold[n] if n in foretold else slow for n in able}
+        self.seconds.append(expected | found)
 
     def group(self):
         """What a table keeps."""
@@ -123,6 +130,12 @@ def _where(case, threads):
     arguments = case.outline()
     kind, point = case.definition.traits(*arguments.arrays, **arguments.options)
     return kind, place(point, arguments.dtype.itemsize, threads)
+
+
+def _able(candidates, case):
+    """Names of the kernels that serve a case."""
+    outline = case.outline()
+    return [name for name, kernel in candidates.items() if kernel.why_not_bound(outline) is None]
 
 
 def _hopeful(name, stratum):
@@ -201,9 +214,9 @@ class Stopwatch:
         Returns
         -------
         dict of str to list of float
-            A single one of kernels that are clearly slower than the fastest; of the others one a
-            round, in the same rounds, ``always`` among them. None of those that are ``foretold`` to
-            be slow, or were at smaller sizes.
+            A single one of kernels that are clearly slower than the fastest, twice; of the others
+            one a round, in the same rounds, ``always`` among them. None of those that are
+            ``foretold`` to be slow, or were at smaller sizes.
         """
         foretold = foretold or {}
         doubtful = _DOUBTFUL * min(foretold.values(), default=math.inf)
@@ -213,7 +226,7 @@ class Stopwatch:
         for name in sorted(candidates, key=soon.get):
             fastest = min(first.values(), default=math.inf)
             hopeless = foretold.get(name, 0) > doubtful or soon[name] > min(
-                LEFT_OUT * fastest, _SLOWEST_S
+                _LEFT_OUT * fastest, _SLOWEST_S
             )
             if candidates[name].why_not_bound(outline) or (hopeless and name not in always):
                 continue
@@ -225,6 +238,9 @@ class Stopwatch:
             if seconds is not None:
                 first[name] = seconds
         limit = _SLOW * min(first.values(), default=0)
+        for name in first:
+            if first[name] > limit:  # Perhaps the machine was.
+                first[name] = min(first[name], self._pace(name, _FIRST_S))
         close = [name for name in first if first[name] <= limit or name in always]
         found = {name: [seconds] for name, seconds in first.items()}
         for name in close:
@@ -296,7 +312,8 @@ def tune(operations, seconds, progress, random):
                 batch = [stratum.draw(random, turn.dtype) for _ in range(_BATCH)]
                 for case in sorted(batch, key=lambda case: case.flops):
                     tell(f"{done} sizes")
-                    foretold = stratum.foretell(case, turn.threads)
+                    able = _able(candidates, case)
+                    foretold = stratum.foretell(case, turn.threads, able)
                     if random.random() < _SURPRISE:
                         foretold = {}
                     found = stopwatch.times(
@@ -304,7 +321,7 @@ def tune(operations, seconds, progress, random):
                     )
                     if found:
                         medians = {name: float(np.median(times)) for name, times in found.items()}
-                        stratum.learn(case, turn.threads, medians, foretold)
+                        stratum.learn(case, turn.threads, medians, foretold, able)
                     done += 1
                     if stopwatch.measured > due:
                         break

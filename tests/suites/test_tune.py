@@ -43,23 +43,29 @@ def test_strata_with_more_coordinates_get_more_time():
 
 def test_a_table_keeps_what_came_close_to_the_fastest():
     stratum, random = tune.Stratum("convolve", "1-D"), np.random.default_rng(0)
-    for found in ({"numpy": 1.0, "slow": 9.0, "torch": 3.123456}, {"numpy": 1.0}):
-        stratum.learn(stratum.draw(random, "float32"), 2, found, {})
+    for found, able in (
+        ({"numpy": 1.0, "slow": 9.0, "torch": 3.123456}, ["numpy", "slow", "torch"]),
+        ({"numpy": 1.0}, ["numpy", "slow", "torch"]),
+        ({"numpy": 1.0}, ["numpy"]),
+    ):
+        stratum.learn(stratum.draw(random, "float32"), 2, found, {}, able)
     group = stratum.group()
-    assert group["seconds"] == {"numpy": [1.0, 1.0], "torch": [3.123, None]}
-    assert len(group["points"]) == 2
+    assert group["seconds"] == {"numpy": [1.0] * 3, "torch": [3.123, 6.0, None]}
+    assert len(group["points"]) == 3
     assert group["kind"] == "1-D"
 
 
 def test_what_was_not_called_is_foretold_by_the_cases_before():
     stratum, random = tune.Stratum("convolve", "1-D"), np.random.default_rng(0)
-    assert stratum.foretell(stratum.draw(random, "float32"), 2) == {}
+    able = ["numpy", "torch"]
+    assert stratum.foretell(stratum.draw(random, "float32"), 2, able) == {}
     for _ in range(tune._FORETELLING):
-        stratum.learn(stratum.draw(random, "float32"), 2, {"numpy": 1.0, "torch": 3.0}, {})
+        stratum.learn(stratum.draw(random, "float32"), 2, {"numpy": 1.0, "torch": 3.0}, {}, able)
     case = stratum.draw(random, "float32")
-    foretold = stratum.foretell(case, 2)
+    assert stratum.foretell(case, 2, ["torch"]) == pytest.approx({"torch": 3.0})
+    foretold = stratum.foretell(case, 2, able)
     assert foretold == pytest.approx({"numpy": 1.0, "torch": 3.0})
-    stratum.learn(case, 2, {"numpy": 2.0}, foretold)  # the machine was half as fast
+    stratum.learn(case, 2, {"numpy": 2.0}, foretold, able)  # the machine was half as fast
     assert stratum.seconds[-1] == pytest.approx({"numpy": 2.0, "torch": 6.0})
 
 
