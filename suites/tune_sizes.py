@@ -62,7 +62,7 @@ def _any_layer(random, kind):
     side, taps, stride, dilation, groups = _octaves(random, 2.8, 6.8), 3, 1, 1, 1
     channels, filters = _octaves(random, 4, 9), _octaves(random, 4, 9)
     if kind.startswith("few channels"):
-        channels, filters, side = int(random.integers(1, 5)), _octaves(random, 4, 7), 3 * side
+        channels, filters, side = _octaves(random, 0, 3), _octaves(random, 4, 7), 3 * side
         if kind == "few channels":
             taps, stride = map(int, random.choice([(3, 2), (5, 1), (5, 2), (7, 1), (7, 2)]))
     elif kind == "depthwise":
