@@ -193,8 +193,8 @@ def _convolve_part(signal, down, across, start, grid, part, result):
     lanes, line = vector.lanes_in(_BYTES, signal), 64 // signal.itemsize
     unit, above, count = _VECTORS * lanes, down.size - 1, stop - begin
     left = begin + start[1] - across.size + 1  # first column that the outputs see
-    low, high = max(left, 0), min(stop + start[1], columns)
-    low = min(low, high - lanes)
+    low, high = max(left, 0), min(max(stop + start[1], lanes), columns)
+    low = min(low, high - lanes)  # a vector at least
     margin = line + (left - low) % line  # Sums of the first column begin a line.
     pitch = ((margin + across.size + max(count, unit)) // line // 2 * 2 + 3) * line
     sums = np.zeros(_VECTORS * pitch + line, signal.dtype)
