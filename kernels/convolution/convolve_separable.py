@@ -1,4 +1,4 @@
-"""Direct 2-D convolution with filters of rank 1: along the rows, then down the columns."""
+"""Direct 2-D convolution with filters of rank 1: down the columns, then along the rows."""
 
 from math import prod
 
@@ -18,17 +18,10 @@ _VECTORS = {64: 12, 32: 10, 16: 8}[vector.register_bytes()]
 registers. Of 32 they leave some, as tiles twice as long would be cut short by most borders."""
 _BYTES = vector.datapath_bytes()
 """Bytes of a vector."""
-_TILES = 8 * vector.register_bytes() // _BYTES
-"""Tiles side by side in a block of columns: 2.5 kB a row of sums, 6 kB where registers are 64."""
-_STRIP = 60 // _VECTORS * _VECTORS
-"""Rows of sums after which those that are still needed move back to the top."""
-_PITCH = _TILES * _VECTORS * _BYTES + 64
-"""Bytes from one row of sums to the next: an odd number of cache lines, so that rows below each
-other lie in different sets of the cache; known to the compiler, which needs no registers for it."""
+_WIDEST = 1 << 14
+"""Bytes of a row of sums at most: as many rows as a tile is high stay in the L2 cache."""
 _SMALLEST_PART = 1 << 19
 """Multiplications, about 15 us of work: less is not worth waking a thread."""
-_SHARED_LINE = 1 << 13
-"""Multiplications that could be done while two threads write to the same cache line of a row."""
 
 
 @njit(cache=True)
@@ -85,164 +78,151 @@ def _add_columns(tile, source, at, taps, first, stop, lanes, runs):
 
 
 @njit(cache=True)
-def _across(source, at, ahead, taps, sums, to, tiles):
-    """Set tiles of sums along a row, one behind the other.
+def _across(sums, at, pitches, taps, result, to, rows, count):
+    """Set rows of ``count`` outputs, at least a tile of them.
 
-    Taps that lie a whole vector apart meet the same vectors of samples, up to four of them. What
-    lies ``ahead`` of the samples comes into the cache for later.
+    Taps that lie a whole vector apart meet the same vectors of sums, up to four of them. The last
+    tile of a row may overlap the one before.
     """
-    lanes = vector.lanes_in(_BYTES, source)
+    lanes = vector.lanes_in(_BYTES, sums)
+    unit = _VECTORS * lanes
     groups = (taps.size - 1) // (4 * lanes)
     left = taps.size - groups * 4 * lanes
     runs = (left + lanes - 1) // lanes
     more = left - (runs - 1) * lanes
-    for number in range(tiles):
-        seen = at + number * _VECTORS * lanes
-        tile = vector.zero_tile(source, lanes, _VECTORS)
-        for i in range(0, _VECTORS * lanes, vector.lanes_in(64, source)):
-            vector.prefetch(source, seen + ahead + i, 2)
+    tiles = (count + unit - 1) // unit
+    for number in range(rows * tiles):
+        row, place = number // tiles, min(number % tiles * unit, count - unit)
+        seen = at + row * pitches[0] + place
+        tile = vector.zero_tile(sums, lanes, _VECTORS)
         # What is left over comes first: branches do not have to hand registers on then.
         if runs == 1:
-            tile = _add_columns(tile, source, seen, taps, 0, more, lanes, 1)
+            tile = _add_columns(tile, sums, seen, taps, 0, more, lanes, 1)
         elif runs == 2:
-            tile = _add_columns(tile, source, seen, taps, 0, more, lanes, 2)
-            tile = _add_columns(tile, source, seen, taps, more, lanes, lanes, 1)
+            tile = _add_columns(tile, sums, seen, taps, 0, more, lanes, 2)
+            tile = _add_columns(tile, sums, seen, taps, more, lanes, lanes, 1)
         elif runs == 3:
-            tile = _add_columns(tile, source, seen, taps, 0, more, lanes, 3)
-            tile = _add_columns(tile, source, seen, taps, more, lanes, lanes, 2)
+            tile = _add_columns(tile, sums, seen, taps, 0, more, lanes, 3)
+            tile = _add_columns(tile, sums, seen, taps, more, lanes, lanes, 2)
         else:
-            tile = _add_columns(tile, source, seen, taps, 0, more, lanes, 4)
-            tile = _add_columns(tile, source, seen, taps, more, lanes, lanes, 3)
+            tile = _add_columns(tile, sums, seen, taps, 0, more, lanes, 4)
+            tile = _add_columns(tile, sums, seen, taps, more, lanes, lanes, 3)
         for group in range(groups):
             first = left + group * 4 * lanes
-            tile = _add_columns(tile, source, seen, taps, first, first + lanes, lanes, 4)
-        vector.store_tile(sums, to + number * _VECTORS * lanes, lanes, tile)
+            tile = _add_columns(tile, sums, seen, taps, first, first + lanes, lanes, 4)
+        vector.store_tile(result, to + row * pitches[1] + place, lanes, tile)
 
 
 @njit(inline="always")
-def _add_rows(tile, sums, at, taps, first, lanes, count):
-    pitch = vector.lanes_in(_PITCH, sums)
-    for i in range(count):  # rows lie too far apart for the processor to foresee the next line
-        vector.prefetch(sums, at + (first + i) * pitch + vector.lanes_in(64, sums), 1)
+def _add_rows(tile, signal, at, pitch, taps, first, lanes, count):
     factors = vector.broadcast_tile(taps, first, 1, lanes, count)
-    return vector.add_toeplitz(tile, sums, at + first * pitch, pitch, factors)
+    return vector.add_toeplitz(tile, signal, at + first * pitch, pitch, factors)
 
 
 @njit(inline="always")
-def _down_with(few, sums, at, taps, result, to, columns, count):
+def _down_with(few, signal, at, pitch, taps, sums, to, apart, count):
     """`_down`, for a number of taps that is ``few`` more than a multiple of four."""
     lanes = vector.lanes_in(_BYTES, sums)
     for number in range((count + lanes - 1) // lanes):
         place = min(number * lanes, count - lanes)
+        for i in range(_VECTORS // 2):  # two vectors a line: every other row at a time
+            row = taps.size - 1 + _VECTORS + 2 * i + number % 2
+            vector.prefetch(signal, at + place + row * pitch, 2)
         tile = vector.zero_tile(sums, lanes, _VECTORS)
-        tile = _add_rows(tile, sums, at + place, taps, 0, lanes, few)
+        tile = _add_rows(tile, signal, at + place, pitch, taps, 0, lanes, few)
         for group in range((taps.size - few) // 4):
-            tile = _add_rows(tile, sums, at + place, taps, few + 4 * group, lanes, 4)
-        vector.store_tile(result, to + place, columns, tile)
+            tile = _add_rows(tile, signal, at + place, pitch, taps, few + 4 * group, lanes, 4)
+        vector.store_tile(sums, to + place, apart, tile)
 
 
 @njit(cache=True)
-def _down(sums, at, taps, result, to, columns, count):
-    """Set ``_VECTORS`` rows of ``count`` outputs, at least a vector of them.
+def _down(signal, at, pitch, taps, sums, to, apart, count):
+    """Set ``_VECTORS`` rows of ``count`` sums, at least a vector of them.
 
-    Four neighbouring taps share the loads of sums. The last vector may overlap the one before.
+    Four neighbouring taps share the loads of samples. The last vector may overlap the one before.
+    The rows that the next tiles see first come into the cache meanwhile.
     """
     few = (taps.size - 1) % 4 + 1
     if few == 1:
-        _down_with(1, sums, at, taps, result, to, columns, count)
+        _down_with(1, signal, at, pitch, taps, sums, to, apart, count)
     elif few == 2:
-        _down_with(2, sums, at, taps, result, to, columns, count)
+        _down_with(2, signal, at, pitch, taps, sums, to, apart, count)
     elif few == 3:
-        _down_with(3, sums, at, taps, result, to, columns, count)
+        _down_with(3, signal, at, pitch, taps, sums, to, apart, count)
     else:
-        _down_with(4, sums, at, taps, result, to, columns, count)
+        _down_with(4, signal, at, pitch, taps, sums, to, apart, count)
+
+
+@njit(inline="always")
+def _down_tiles(vectors, signal, at, pitch, taps, first, stop, sums, to, count):
+    """Set a row of sums, so many vectors at a time, with the taps ``first`` to ``stop``."""
+    lanes = vector.lanes_in(_BYTES, sums)
+    for number in range((count + vectors * lanes - 1) // (vectors * lanes)):
+        place = min(number * vectors * lanes, count - vectors * lanes)
+        tile = vector.zero_tile(sums, lanes, vectors)
+        for i in range(first, stop):
+            factors = vector.broadcast_tile(taps, i, 1, lanes, 1)
+            tile = vector.add_toeplitz(tile, signal, at + place + i * pitch, lanes, factors)
+        vector.store_tile(sums, to + place, lanes, tile)
 
 
 @njit(cache=True)
-def _copy(signal, row, first, size, copy):
-    """Copy samples of a row from column ``first`` on, zeros where there are none.
-
-    Vectors are written whole: the copy has room for one more.
-    """
-    lanes, columns = vector.lanes_in(_BYTES, signal), signal.shape[1]
-    left, at = min(max(-first, 0), size), row * columns + first
-    zeros = vector.broadcast(copy.dtype.type(0), lanes)
-    for i in range(0, left, lanes):
-        vector.store(copy, i, zeros)
-    for i in range(left, size, lanes):
-        vector.store(copy, i, vector.load_first(signal, at + i, lanes, columns - first - i))
+def _down_row(signal, row, column, taps, sums, to, count):
+    """Set one row of sums, which may see rows beyond the image."""
+    (rows, columns), source = signal.shape, signal.reshape(signal.size)
+    first, stop, at = max(-row, 0), min(rows - row, taps.size), row * columns + column
+    if count >= _VECTORS * vector.lanes_in(_BYTES, sums):
+        _down_tiles(_VECTORS, source, at, columns, taps, first, stop, sums, to, count)
+    else:
+        _down_tiles(1, source, at, columns, taps, first, stop, sums, to, count)
 
 
-@njit(cache=True)
-def _sum_row(signal, row, left, first, last, tiles, across, copy, sums, to):
-    """Set a row of sums; tiles ``first`` to ``last`` see no border, the others work on copies."""
-    unit = _VECTORS * vector.lanes_in(_BYTES, signal)
-    if row < 0 or row >= signal.shape[0]:
-        for i in range(tiles * unit):
-            sums[to + i] = 0
-        first, last, tiles = 0, 0, 0
-    flat = signal.reshape(signal.size)
-    for side in range(3):
-        begin, end = ((0, first), (first, last), (last, tiles))[side]
-        if begin == end:
-            continue
-        source, at = flat, row * signal.shape[1] + left + begin * unit
-        ahead = _VECTORS * signal.shape[1]
-        if side != 1:
-            source, at, ahead = copy, 0, 0
-            _copy(signal, row, left + begin * unit, (end - begin) * unit + across.size - 1, copy)
-        _across(source, at, ahead, across, sums, to + begin * unit, end - begin)
-
-
-@njit(cache=True)
-def _convolve_box(signal, down, across, start, box, result):
-    """Set rows ``box[0]`` to ``box[1]`` of columns ``box[2]`` to ``box[3]``."""
-    pitch, line = vector.lanes_in(_PITCH, signal), 64 // signal.itemsize
-    unit, before = _VECTORS * vector.lanes_in(_BYTES, signal), down.size - 1
-    left, count, columns = box[2] + start[1] - across.size + 1, box[3] - box[2], result.shape[1]
-    tiles = (count + unit - 1) // unit
-    first = min(max((unit - 1 - left) // unit, 0), tiles)
-    last = max(min((signal.shape[1] - left - across.size + 1) // unit, tiles), first)
-    room = max(first, tiles - last) * unit + across.size - 1
-    copy = np.empty(room + vector.lanes_in(_BYTES, signal), signal.dtype)
-    sums = np.empty((before + _STRIP) * pitch + line, signal.dtype)
-    sums = sums[-(sums.ctypes.data // signal.itemsize) % line :]
-    outputs = result.reshape(result.size)
-    top, filled = 0, 0  # Row of sums that the outputs see first, and rows that there are.
-    for row in range(box[0], box[1], _VECTORS):
-        if top == _STRIP:
-            for i in range(before * pitch):
-                sums[i] = sums[top * pitch + i]
-            top, filled = 0, before
-        rows = min(box[1] - row, _VECTORS)
-        while filled < top + before + rows:
-            seen = row + start[0] - before + filled - top
-            _sum_row(signal, seen, left, first, last, tiles, across, copy, sums, filled * pitch)
-            filled += 1
-        to = row * columns + box[2]
-        target, at, apart = outputs, to, columns
-        if rows < _VECTORS:
-            target, at, apart = np.empty(_VECTORS * count, signal.dtype), 0, count
-        _down(sums, top * pitch, down, target, at, apart, count)
-        for i in range(rows if rows < _VECTORS else 0):
-            for j in range(count):
-                outputs[to + i * columns + j] = target[i * count + j]
-        top += _VECTORS
+@njit(inline="always")
+def _box(shape, grid, part):
+    """First row and the one after the last, and columns, of one part of a grid."""
+    (rows, columns), (high, wide) = shape, (part // grid[1], part % grid[1])
+    vertical = high * rows // grid[0], (high + 1) * rows // grid[0]
+    return *vertical, wide * columns // grid[1], (wide + 1) * columns // grid[1]
 
 
 @njit(cache=True)
 def _convolve_part(signal, down, across, start, grid, part, result):
-    """Set one part of a grid of so many by so many; borders are those of tiles."""
-    lanes, (rows, columns) = vector.lanes_in(_BYTES, signal), result.shape
-    strips, unit = (rows + _VECTORS - 1) // _VECTORS, _VECTORS * lanes
-    tiles, (high, wide) = (columns + unit - 1) // unit, (part // grid[1], part % grid[1])
-    begin = min(wide * tiles // grid[1] * unit, columns - lanes)
-    end = columns
-    if wide + 1 < grid[1]:  # the last part is left a vector at least
-        end = min((wide + 1) * tiles // grid[1] * unit, columns - lanes)
-    top = high * strips // grid[0] * _VECTORS
-    bottom = min((high + 1) * strips // grid[0] * _VECTORS, rows)
-    _convolve_box(signal, down, across, start, (top, bottom, begin, end), result)
+    """Set one part of a grid of so many by so many."""
+    (rows, columns), flat = signal.shape, signal.reshape(signal.size)
+    row, bottom, begin, stop = _box(result.shape, grid, part)
+    lanes, line = vector.lanes_in(_BYTES, signal), 64 // signal.itemsize
+    unit, above, count = _VECTORS * lanes, down.size - 1, stop - begin
+    left = begin + start[1] - across.size + 1  # first column that the outputs see
+    low, high = max(left, 0), min(max(stop + start[1], lanes), columns)
+    low = min(low, high - lanes)  # a vector at least
+    margin = line + (left - low) % line  # Sums of the first column begin a line.
+    pitch = ((margin + across.size + max(count, unit)) // line // 2 * 2 + 3) * line
+    sums = np.zeros(_VECTORS * pitch + line, signal.dtype)
+    sums = sums[-(sums.ctypes.data // signal.itemsize) % line :]
+    short, outputs = np.empty(_VECTORS * unit, signal.dtype), result.reshape(result.size)
+    # Rows of outputs from the first that sees no row above the signal to the last.
+    inner = max(above - start[0], row), rows - start[0]
+    while row < bottom:
+        end = inner[0] if row < inner[0] else inner[1] if row < inner[1] else bottom
+        end = min(end, bottom)
+        whole = inner[0] <= row < inner[1] and end - inner[0] >= _VECTORS
+        if whole:
+            row = min(row, end - _VECTORS)  # again what the last tiles set, where they end too low
+        done = min(end - row, _VECTORS)
+        seen, at = row + start[0] - above, margin + low - left
+        if whole:
+            _down(flat, seen * columns + low, columns, down, sums, at, pitch, high - low)
+        else:
+            for i in range(done):
+                _down_row(signal, seen + i, low, down, sums, i * pitch + at, high - low)
+        to, apart = row * result.shape[1] + begin, result.shape[1]
+        target, place = (outputs, to) if count >= unit else (short, 0)
+        pitches = pitch, apart if count >= unit else unit
+        _across(sums, margin, pitches, across, target, place, done, max(count, unit))
+        for i in range(done if count < unit else 0):
+            for j in range(count):
+                outputs[to + i * apart + j] = short[i * unit + j]
+        row += done
 
 
 @njit(cache=True, parallel=True)
@@ -252,22 +232,11 @@ def _convolve_shared(convolve_part, signal, down, across, start, grid, result):
 
 
 def _grid(shape, sides, itemsize, threads):
-    """Parts of the rows and of the columns, and by how many threads they are shared.
-
-    Parts of the rows sum again what the one above has summed, those of the columns may be
-    unlike, and meet in a cache line of each row: whichever loses less.
-    """
-    height, width = sides
-    unit = _VECTORS * _BYTES // itemsize
-    strips, tiles = -(-shape[0] // _VECTORS), -(-shape[1] // unit)
+    """Parts of the rows and of the columns, and by how many threads they are shared."""
     threads = max(min(threads, prod(shape) * sum(sides) // _SMALLEST_PART), 1)
-    again = (threads - 1) * (height - 1) * width / (shape[0] * sum(sides))
-    unlike = -(-tiles // threads) * threads / tiles - 1
-    shared = _SHARED_LINE * threads / (shape[1] * sum(sides))
-    if threads <= strips and again <= unlike + shared:
-        return (threads, -(-tiles // _TILES)), threads
-    threads = min(threads, tiles)
-    return (1, threads * -(-tiles // (threads * _TILES))), threads
+    high = min(threads, -(-shape[0] // _VECTORS))
+    wide = max(threads // high, -(-shape[1] * itemsize // _WIDEST))
+    return (high, min(wide, shape[1])), threads
 
 
 def _outputs(signal, taps, mode):
@@ -275,9 +244,9 @@ def _outputs(signal, taps, mode):
 
 
 def _fits(signal, taps, mode):
-    """Whether the filter fits into the image, and a vector into a row of outputs."""
+    """Whether the filter fits into the image, and a vector into a row of it."""
     inside = all(k <= n for n, k in zip(signal.shape, taps.shape))
-    return inside and _outputs(signal, taps, mode)[1] >= _BYTES // signal.itemsize
+    return inside and signal.shape[1] >= _BYTES // signal.itemsize
 
 
 def _serves(signal, taps, *, mode):
@@ -293,9 +262,9 @@ def _workspace(signal, taps, *, mode):
         return numba_stripes.workspace(signal, taps, mode=mode)
     shape, threads = _outputs(signal, taps, mode), numba.get_num_threads()
     threads = _grid(shape, taps.shape, signal.itemsize, threads)[1]
-    sums = (taps.shape[0] - 1 + _STRIP) * _PITCH + 64
-    copy = (_TILES * _VECTORS + 1) * _BYTES + taps.shape[1] * signal.itemsize
-    return sum(taps.shape) * signal.itemsize + threads * (sums + copy)
+    room = _VECTORS * (min(shape[1] * signal.itemsize, _WIDEST) + taps.shape[1] * signal.itemsize)
+    room += _VECTORS * (_VECTORS * _BYTES + 256)
+    return sum(taps.shape) * signal.itemsize + threads * room
 
 
 def _filter(signal, taps, factors, mode, out):
@@ -348,13 +317,14 @@ def separable(signal, taps, *, mode, out=None):
 
     2 n (height + width) flops, n outputs. Both passes are Toeplitz products of register tiles (see
     `numba_toeplitz`): 10 vectors of sums share the loads of samples with 4 taps (12 on 32
-    registers), taps a vector apart along the rows and neighbours down the columns. Rows of sums
-    stay in the L2 cache, a block of columns wide and as high as the filter and a strip more: the
-    signal is read and the result written once. Samples come into the cache as many rows before
-    they are summed as are summed together. Tiles at a border see a copy with zeros. Sums run in a
-    fixed order, however many threads there are. For filters from about 5 x 5. With less than two
-    vectors of taps a row, a load serves one product only along the rows; images beyond the cache
-    wait for the memory.
+    registers), neighbours down the columns and taps a vector apart along the rows. The columns
+    come first: as many rows of sums as a tile is high stay in the L2 cache, zeros left and right
+    of them, so that no tile along the rows meets a border; the signal is read and the result
+    written once. Rows that see a border of the image are summed one by one. Samples come into the
+    cache as many rows before they are summed as are summed together. Sums run in a fixed order,
+    however many threads there are. For filters from about 5 x 5. With less than two vectors of taps
+    a row, a load serves one product only along the rows; images beyond the cache wait for the
+    memory.
     """
     taps = plain(taps)
     return _filter(signal, taps, rank_one(taps), mode, out)
