@@ -808,22 +808,54 @@ def store_scattered(typing, array, places, first, tile, columns):
     A row is ``columns`` (constant) vectors side by side; row i goes to rows of that length, number
     ``places[first + i]``.
     """
-    kind, across = tile.dtype, columns.literal_value
+    kind = tile.dtype
 
     def emit(context, builder, signature, arguments):
         flat, table, first, tiles, _ = arguments
-        for n in range(tile.count):
-            i, j = divmod(n, across)
-            place = _address(context, builder, places, table, builder.add(first, first.type(i)))
-            row = builder.mul(builder.load(place), first.type(across * kind.lanes))
-            at = builder.add(row, first.type(j * kind.lanes))
-            pointer = _address(context, builder, array, flat, at)
-            pointer = _vector_pointer(builder, context, kind, pointer)
+        places_of = _scattered(context, builder, array, places, flat, table, first)
+        for n, pointer in enumerate(places_of(tile, columns.literal_value)):
             value = builder.extract_value(tiles, n)
             builder.store(value, pointer, align=_element_bytes(context, kind))
         return context.get_dummy_value()
 
     return types.none(array, places, types.intp, tile, columns), emit
+
+
+@intrinsic(prefer_literal=True)
+def load_scattered(typing, array, places, first, tile, columns):
+    """``load_scattered(array, places, first, tile, columns)``: rows of `store_scattered`.
+
+    The result is as large as ``tile``.
+    """
+    kind = tile.dtype
+
+    def emit(context, builder, signature, arguments):
+        flat, table, first, *_ = arguments
+        places_of = _scattered(context, builder, array, places, flat, table, first)
+        pointers = list(places_of(tile, columns.literal_value))
+
+        def one(n):
+            return builder.load(pointers[n], align=_element_bytes(context, kind))
+
+        return _collect(context, builder, tile, one)
+
+    return tile(array, places, types.intp, tile, columns), emit
+
+
+def _scattered(context, builder, array, places, flat, table, first):
+    """Where the vectors of a tile lie whose rows are scattered."""
+
+    def places_of(tile, across):
+        lanes = tile.dtype.lanes
+        for n in range(tile.count):
+            i, j = divmod(n, across)
+            place = _address(context, builder, places, table, builder.add(first, first.type(i)))
+            row = builder.mul(builder.load(place), first.type(across * lanes))
+            at = builder.add(row, first.type(j * lanes))
+            pointer = _address(context, builder, array, flat, at)
+            yield _vector_pointer(builder, context, tile.dtype, pointer)
+
+    return places_of
 
 
 @intrinsic(prefer_literal=True)

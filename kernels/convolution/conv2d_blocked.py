@@ -12,6 +12,7 @@ from convgrad.kernels.address import address_of, call
 from convgrad.kernels.convolution.conv2d_blocked_layout import laid_out_elements, lay_out, sampled
 from convgrad.kernels.convolution.conv2d_blocked_outputs import (
     reached,
+    reached_by_tap,
     sort_outputs,
     write_outputs,
 )
@@ -30,6 +31,16 @@ from convgrad.kernels.registry import kernel
 
 _RUN = 1500
 """About so many outputs are worked on together: each weight that is read serves all of them."""
+_PANEL = 1 << 18
+"""Bytes of packed filters that are worked with at a time: so many stay in the second cache."""
+_DEEP = 128
+"""Channels that are summed over at a time where outputs are sorted by single taps."""
+_LISTED = 1 << 16
+"""Outputs, once for each tap: more are not sorted by single taps."""
+_REST = 48
+"""What a tile takes besides its sums, as channels of a vector of filters."""
+_APART = 10
+"""Filters that are packed before threads share rows cost as much as so many outputs."""
 SMALLEST_PART = 1 << 18
 """Products, about 10 us of work: less is not worth waking a thread."""
 
@@ -40,6 +51,7 @@ def _set_part(
     axes,
     pitches,
     shifts,
+    panels,
     groups,
     weights,
     pack_groups,
@@ -56,14 +68,16 @@ def _set_part(
     ----------
     pixels : ndarray
     axes : (ndarray, ndarray)
-        From `reached`, for rows and for columns.
+        From `reached` or `reached_by_tap`, for rows and for columns.
     pitches, sides
         See `sort_outputs`.
     shifts : ndarray, shape (rows of taps, columns of taps)
         How far from the first what a tap sees lies.
+    panels : (int, bool)
+        Vectors of channels that are summed over at a time, and whether by single taps.
     groups : (ndarray, int)
         Where the vectors of channels begin, and the number of channels.
-    weights : (ndarray, ndarray)
+    weights : (ndarray, ndarray, ndarray)
         As in `Weights`; those that are given, only for as many outputs as are worked on together.
     pack_groups : (int, int)
         Address of what packs a block of filters.
@@ -77,31 +91,37 @@ def _set_part(
         First row, and the one after the last.
     result : ndarray, shape (batch, filters, height, width)
     """
-    lanes, (packed, filters), (bounds, addresses) = vector.width(pixels), weights, blocks
-    count, depth = own[1] - own[0], groups[1] * shifts.size
+    lanes, (packed, filters, turned), (bounds, addresses) = vector.width(pixels), weights, blocks
+    count, depth, (deep, by_tap) = own[1] - own[0], groups[1] * shifts.size, panels
     turns = min(max((count * sides[1] + _RUN // 2) // _RUN, 1), count)
-    longest = (count + turns - 1) // turns * sides[1]
+    most = (count + turns - 1) // turns
+    often = len(axes[0]) * len(axes[1]) if by_tap else 1
     most_runs = len(axes[0]) * len(axes[1])
-    seen = np.empty(longest + most_runs, np.int64)
-    places = np.empty(longest + most_runs, np.int64)
+    seen = np.empty(most * sides[1] * often + most_runs, np.int64)
+    places = np.empty_like(seen)
     runs = np.empty((most_runs, 6), np.int64)
-    sums = np.empty((longest + lanes) * VECTORS * lanes, pixels.dtype)
+    sums = np.empty((most * sides[1] + lanes) * VECTORS * lanes, pixels.dtype)
     square = np.empty(lanes * lanes, pixels.dtype)
     # Packed where they are used, filters need not go to memory and come back.
-    most = min(VECTORS * lanes, bounds[-1])
-    room = np.empty(most * depth if filters.size else 0, pixels.dtype)
+    panel = min(deep * lanes * shifts.size, depth) * min(VECTORS * lanes, bounds[-1])
+    room = np.empty(panel if filters.size else 0, pixels.dtype)
     for turn in range(turns):
         rows = own[0] + turn * count // turns, own[0] + (turn + 1) * count // turns
         number = sort_outputs(axes[0], axes[1], rows, sides, pitches, seen, places, runs)
         for block in range(share[0], share[1]):
             first, end = bounds[block], bounds[block + 1]
-            here, start = packed, first * depth
-            if filters.size:
-                here, start = room, np.int64(0)
-                call(pack_groups, (filters, (first, end), (0, len(groups[0])), start, room))
-            task = pixels, (seen, places), runs[:number], shifts, groups, here, start, sums
-            call((addresses[block, 0], addresses[block, 1]), task)
             wide = (end - first + lanes - 1) // lanes
+            if by_tap:
+                sums[: (rows[1] - rows[0]) * sides[1] * wide * lanes] = 0
+            for begin in range(0, len(groups[0]), deep):
+                some = begin, min(begin + deep, len(groups[0]))
+                here, start = packed, first * depth
+                if filters.size:
+                    here, start = room, -begin * lanes * shifts.size * (end - first)
+                    call(pack_groups, (filters, turned, (first, end), some, start, room))
+                add, outputs = by_tap or begin > 0, (seen, places)
+                task = pixels, outputs, runs[:number], shifts, groups, some, here, start, sums, add
+                call((addresses[block, 0], addresses[block, 1]), task)
             write_outputs(sums, wide, first // lanes, rows, sides, target, square, result)
 
 
@@ -112,6 +132,7 @@ def _set_parts(
     axes,
     pitches,
     shifts,
+    panels,
     groups,
     weights,
     pack_groups,
@@ -126,29 +147,60 @@ def _set_parts(
         i, j = np.int64(part) // parts[1], np.int64(part) % parts[1]
         own = i * rows // parts[0], (i + 1) * rows // parts[0]
         share = j * count // parts[1], (j + 1) * count // parts[1]
-        seen = pixels, axes, pitches, shifts, groups
+        seen = pixels, axes, pitches, shifts, panels, groups
         call(set_part, (*seen, weights, pack_groups, sides, target, blocks, share, own, result))
 
 
-def _shares(rows, bounds, parts, few):
-    """Parts of rows, and of blocks of filters: the largest is as small as can be, none is empty.
-
-    Of such that are equal, ``few`` outputs take most parts of blocks, others most parts of rows.
-    """
+def _shares(rows, columns, bounds, parts):
+    """Parts of rows, and of blocks of filters: the largest is as small as can be, none is empty."""
     blocks = len(bounds) - 1
+    more = _APART if rows * columns <= _RUN else 0
 
     def largest(shares):
         down, beside = shares
         ends = [bounds[blocks * part // beside] for part in range(beside + 1)]
-        return -(-rows // down) * max(np.diff(ends))
+        outputs = -(-rows // down) * columns + (more if down > 1 else 0)
+        return outputs * max(np.diff(ends))
 
-    downs = range(1, min(parts, rows) + 1)
-    shares = [(down, min(parts // down, blocks)) for down in downs]
-    return min(shares if few else reversed(shares), key=largest)
+    downs = range(min(parts, rows), 0, -1)
+    return min(((down, min(parts // down, blocks)) for down in downs), key=largest)
+
+
+def _filled(axes, batch):
+    """Share of the work of tiles that counts, if outputs are sorted by all taps that they see.
+
+    A tile of two waits for its weights as long as one of four takes.
+    """
+    outputs, taps = (
+        np.outer(*(axis[:, end] - axis[:, end - 1] for axis in axes)) for end in (1, 3)
+    )
+    work = np.maximum(batch * outputs + batch * outputs % 2, 4) * taps
+    return (batch * outputs * taps).sum() / max(work.sum(), 1)
+
+
+def _order(ranges, batch, channels, filters, dtype):
+    """Outputs of both axes that see pixels by the same taps, or by one; and ``panels`` of these.
+
+    By single taps more of few outputs are alike, but their sums are loaded and stored for each.
+
+    Parameters
+    ----------
+    ranges : sequence of tuple
+        What `reached` takes.
+    batch, channels, filters : int
+    dtype : dtype
+    """
+    lanes, axes = vector.lanes_of(dtype), tuple(reached(*one) for one in ranges)
+    vectors, depth = min(filters / lanes, VECTORS), min(channels, _DEEP)
+    taps = prod(len(shifts) for _, _, shifts, _ in ranges)
+    listed = batch * taps * prod(count for count, *_ in ranges)
+    if listed <= _LISTED and _filled(axes, batch) < depth / (depth + _REST / vectors):
+        return tuple(reached_by_tap(*one) for one in ranges), (_DEEP // lanes, True)
+    return axes, (max(_PANEL // (taps * lanes * VECTORS * vector.register_bytes()), 1), False)
 
 
 @lru_cache(PLANS)
-def _plan(axes, steps, size, pitches, channels, shape, dtype, threads, writeable):
+def _plan(axes, steps, size, pitches, channels, shape, dtype, threads, writeable, given):
     """What `_set_part` takes besides arrays, in parts, shares of threads, and whether one packs.
 
     Filters are packed where they are used if each block is used by one thread, and once.
@@ -166,20 +218,28 @@ def _plan(axes, steps, size, pitches, channels, shape, dtype, threads, writeable
     threads : int
     writeable : bool
         See `addresses_of`.
+    given : bool
+        Whether filters are still to be packed: their blocks may then be as many as threads.
     """
     (rows, columns), (step, apart), (image, row, pixel) = axes, steps, pitches
     shifts = np.add.outer(np.multiply(rows.shifts, row), np.multiply(columns.shifts, pixel))
-    by_axis = tuple(reached(axis.count, step, axis.shifts, n) for axis, n in zip(axes, size))
+    ranges = [(axis.count, step, axis.shifts, n) for axis, n in zip(axes, size)]
     batch, filters = shape
-    sides, bounds = (rows.count, columns.count), filter_bounds(filters, dtype)
-    blocks = bounds, addresses_of(dtype, filters, writeable)
+    by_axis, panels = _order(ranges, batch, channels, filters, dtype)
+    sides = rows.count, columns.count
     work = batch * filters * rows.count * columns.count * channels * shifts.size
     parts = max(min(work // SMALLEST_PART, threads), 1)
     few = batch * rows.count * columns.count <= _RUN
-    shares = _shares(batch * rows.count, bounds, parts, few)
-    pixels = by_axis, (image, row * step, pixel * step), shifts
+    for least in (parts, 1) if few and given else (1,):
+        bounds = filter_bounds(filters, dtype, least)
+        shares = _shares(batch * rows.count, columns.count, bounds, parts)
+        once = few and shares[0] == 1
+        if once:
+            break
+    blocks = bounds, addresses_of(dtype, filters, bounds, writeable)
+    pixels = by_axis, (image, row * step, pixel * step), shifts, panels
     outputs = sides, (rows.first, columns.first, apart), blocks
-    return pixels, outputs, shares, few and shares[0] == 1
+    return pixels, outputs, shares, once
 
 
 def correlate(pixels, size, channels, weights, axes, steps, result):
@@ -200,7 +260,9 @@ def correlate(pixels, size, channels, weights, axes, steps, result):
     """
     own = channels, result.shape[:2], result.dtype, numba.get_num_threads()
     writeable = pixels.flat.flags.writeable
-    seen, outputs, shares, once = _plan(axes, steps, size, pixels.pitches, *own, writeable)
+    seen, outputs, shares, once = _plan(
+        axes, steps, size, pixels.pitches, *own, writeable, weights.filters.size > 0
+    )
     if weights.filters.size and not once:
         weights = pack(weights)
     packing = tuple(weights), address_of_packing(weights)
@@ -237,22 +299,22 @@ def _workspace(images, filters, *, stride, padding, dilation, **_):
 
 
 @lru_cache(PLANS)
-def _axes(sides, filter_size, padding, dilation):
-    """Outputs along rows and along columns."""
-    return tuple(
+def _geometry(size, filter_size, stride, padding, dilation):
+    """Sides of the outputs, axes of these, how far apart pixels are laid out, and how many."""
+    sides = output_sides(size, filter_size, stride, padding, dilation)
+    axes = tuple(
         Axis(0, count, range(taps), (), tuple(range(-before, taps * dilation - before, dilation)))
         for count, taps, (before, _) in zip(sides, filter_size, padding)
     )
+    step = sampled(filter_size, stride, padding)
+    return sides, axes, step, tuple(-(-side // step) for side in size)
 
 
 def _run(images, filters, *, stride, padding, dilation, groups, out, weights):
-    size, filter_size = images.shape[2:], filters.shape[2:]
-    sides = output_sides(size, filter_size, stride, padding, dilation)
+    own = images.shape[2:], filters.shape[2:], stride, padding, dilation
+    sides, axes, step, size = _geometry(*own)
     if out is None:
         out = np.empty((len(images), len(filters), *sides), images.dtype)
-    step = sampled(filter_size, stride, padding)
-    axes = _axes(sides, filter_size, padding, dilation)
-    size = tuple(-(-side // step) for side in size)
     pixels, steps = lay_out(images, step), (stride // step, 1)
     correlate(pixels, size, filters.shape[1], weights, axes, steps, out)
     return out
@@ -274,9 +336,11 @@ def numba_blocked(images, filters, *, stride, padding, dilation, groups, out=Non
     are sorted by the taps that see pixels, and no other taps are taken: as many flops as the
     definition, but for the last tile of a kind and the lanes of the last filters, which take half a
     vector where that is enough. What is left over goes to tiles of 4 and 2. So there are no
-    zeros around images, and none between rows. Sums are turned round to planes at last, and run in
-    a fixed order. Work is split over rows of all images, or over blocks of filters; if outputs
-    are few, each thread packs a block just before it uses it. Prepared, filters are kept packed.
+    zeros around images, and none between rows. Where few outputs are of a kind, they are sorted by
+    single taps, of many channels at a time. Sums are turned round to planes at last, and run in an
+    order that the shapes decide. Work is split over rows of all images, or over blocks of filters;
+    if outputs are few, each thread packs some channels of a block just before it uses them.
+    Prepared, filters are kept packed.
     For layers of some ten channels and filters, small images too; no groups.
     """
     options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}

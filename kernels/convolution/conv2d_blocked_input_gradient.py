@@ -4,7 +4,7 @@ import numpy as np
 
 from convgrad.kernels.convolution.conv2d_blocked import correlate, serves, sums_bytes
 from convgrad.kernels.convolution.conv2d_blocked_layout import laid_out_elements, lay_out
-from convgrad.kernels.convolution.conv2d_blocked_weights import pack_turned, packed_elements
+from convgrad.kernels.convolution.conv2d_blocked_weights import given, pack, packed_elements
 from convgrad.kernels.convolution.conv2d_numba import backward_layout, reached_pixels
 from convgrad.kernels.registry import kernel
 
@@ -18,14 +18,14 @@ def _gradient_workspace(output_gradient, filters, *, image_size, stride, **_):
     return (laid_out_elements(output_gradient) + weights) * filters.itemsize + sums
 
 
-def _pack_backward(filters, rows, columns):
-    """Pack the taps that reach some pixels, with channels and filters exchanged."""
+def _turned(filters, rows, columns):
+    """Filters with those taps that reach some pixels, and with channels and filters exchanged."""
     taps = np.add.outer(np.multiply(rows.taps, filters.shape[3]), columns.taps)
-    return pack_turned(filters, taps.ravel().astype(np.int64))
+    return given(filters, taps.ravel())
 
 
 def _run_back(
-    output_gradient, filters, *, image_size, stride, padding, dilation, groups, out, pack
+    output_gradient, filters, *, image_size, stride, padding, dilation, groups, out, turned
 ):
     sides, filter_size = output_gradient.shape[2:], filters.shape[2:]
     *axes, layout = backward_layout(sides, filter_size, image_size, stride, padding, dilation)
@@ -33,7 +33,7 @@ def _run_back(
     pairs, out = reached_pixels(axes, shape, filters.dtype, out)
     pixels = lay_out(output_gradient)
     for number, pair in enumerate(pairs):
-        weights = pack(number, *pair)
+        weights = turned(number, *pair)
         own = [
             axis._replace(shifts=tuple(shift - zeros for shift in axis.shifts))
             for axis, zeros in zip(pair, layout.before)
@@ -45,12 +45,14 @@ def _run_back(
 def _keep_turned(filters, **options):
     kept = {}
 
-    def pack(number, rows, columns):
+    def turned(number, rows, columns):
         if number not in kept:
-            kept[number] = _pack_backward(filters, rows, columns)
+            kept[number] = pack(_turned(filters, rows, columns))
         return kept[number]
 
-    return lambda gradient, out=None: _run_back(gradient, filters, out=out, pack=pack, **options)
+    return lambda gradient, out=None: _run_back(
+        gradient, filters, out=out, turned=turned, **options
+    )
 
 
 @kernel(
@@ -75,6 +77,6 @@ def input_gradient_blocked(
         output_gradient,
         filters,
         out=out,
-        pack=lambda _, rows, columns: _pack_backward(filters, rows, columns),
+        turned=lambda _, rows, columns: _turned(filters, rows, columns),
         **options,
     )

@@ -62,9 +62,9 @@ def lay_out(images, step=1):
     if last is not None:
         pitches = height * across * channels, step * across * channels, step * channels
         return Pixels(last.reshape(-1), _multiples(blocks, lanes), pitches)
-    flat = np.empty(laid_out_elements(images, step), dtype)
-    images = plain(images)
-    columns, plane = -(-across // step), flat.size // (batch * blocks)
+    columns = -(-across // step)
+    plane = -(-height // step) * columns * lanes
+    flat, images = np.empty(batch * blocks * plane, dtype), plain(images)
     if step == 1:
         images = images.reshape(batch, channels, 1, height * across)
     if flat.size < SMALLEST_COPY or numba.get_num_threads() == 1:

@@ -22,6 +22,20 @@ def reached(count, step, shifts, size):
     return np.column_stack([starts, np.append(starts[1:], count), taps[starts]])
 
 
+def reached_by_tap(count, step, shifts, size):
+    """Outputs along one axis that see pixels by a tap, in the form of `reached`.
+
+    Returns
+    -------
+    ndarray, shape (taps that see pixels, 4)
+    """
+    places = np.add.outer(np.array(shifts), np.arange(count) * step)
+    seen = (places >= 0) & (places < size)
+    taps = np.flatnonzero(seen.any(1))
+    seen = seen[taps]
+    return np.column_stack([seen.argmax(1), count - seen[:, ::-1].argmax(1), taps, taps + 1])
+
+
 @njit(cache=True)
 def sort_outputs(rows, columns, own, sides, pitches, seen, places, runs):
     """Sort some rows of outputs, of one image after the other, by the taps that see pixels.

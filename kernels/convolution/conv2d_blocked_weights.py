@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 from numba import njit, prange
+from numba.extending import register_jitable
 
 from convgrad.kernels import vector
 from convgrad.kernels.address import address_of, call
@@ -25,7 +26,9 @@ class Weights(NamedTuple):
     packed: np.ndarray
     """Empty where filters are given."""
     filters: np.ndarray
-    """Of shape (filters, channels, taps); empty where they are packed."""
+    """Of shape (filters, channels, taps), or turned (channels, filters, taps); empty if packed."""
+    turned: np.ndarray
+    """Taps that are packed of turned filters; empty for others, of which all are."""
 
 
 def halves(count, dtype):
@@ -44,16 +47,17 @@ def _filled(count, dtype):
 
 
 @lru_cache
-def filter_bounds(count, dtype):
+def filter_bounds(count, dtype, least=1):
     """First filter of each block, and at last the number of all, idle lanes too.
 
     Blocks are as equal as can be. Their number is even, so that threads can share them, unless that
-    would leave single vectors.
+    would leave single vectors; it is at least ``least`` if there are as many vectors.
     """
     lanes, vectors = vector.lanes_of(dtype), block_count(count, dtype)
     blocks = block_count(count, dtype, VECTORS)
     if VECTORS > 2 and blocks > 1:
         blocks += blocks % 2
+    blocks = max(blocks, min(least, vectors))
     bounds = np.arange(blocks + 1) * vectors // blocks * lanes
     bounds[-1] = _filled(count, dtype)
     return bounds
@@ -64,45 +68,38 @@ def packed_elements(count, own, dtype):
     return _filled(count, dtype) * own
 
 
-def given(filters):
-    """`Weights` of filters (filters, channels, height, width), to be packed where they are used."""
-    return Weights(np.empty(0, filters.dtype), plain(filters).reshape(*filters.shape[:2], -1))
+def given(filters, turned=()):
+    """`Weights` of filters with rows and columns of taps, to be packed where they are used."""
+    flat = plain(filters).reshape(*filters.shape[:2], -1)
+    return Weights(np.empty(0, filters.dtype), flat, np.array(turned, np.int64))
 
 
 def pack(weights):
-    """Pack filters: blocks of them, channels, taps, filters.
-
-    Of channels a vector goes together: its taps one after another, the channels of each.
-    """
-    filters = weights.filters
+    """Pack filters: blocks of them, channels, taps, filters."""
+    filters, turned = weights.filters, weights.turned
     count, channels, taps = filters.shape
+    if turned.size:
+        count, channels, taps = channels, count, turned.size
     bounds, own = filter_bounds(count, filters.dtype), channels * taps
     packed = np.empty(packed_elements(count, own, filters.dtype), filters.dtype)
-    address = address_of_packing(weights)
+    groups, address = block_count(channels, filters.dtype), address_of_packing(weights)
     if numba.get_num_threads() > 1 and packed.size >= SMALLEST_COPY:
-        _pack_shared(address, filters, bounds, packed)
+        _pack_shared(address, filters, turned, bounds, own, groups, packed)
     else:
-        groups = 0, block_count(channels, filters.dtype)
+        some = _pack_turned if turned.size else _pack_groups
         for block in zip(bounds[:-1].tolist(), bounds[1:].tolist()):
-            _pack_groups(filters, block, groups, block[0] * own, packed)
-    return Weights(packed, filters[:0])
+            some(filters, turned, block, (0, groups), block[0] * own, packed)
+    return Weights(packed, filters[:0], turned[:0])
 
 
 def address_of_packing(weights):
-    """Address of `_pack_groups`, which packs a block of filters."""
-    return address_of(_pack_groups, weights.filters, (0, 0), (0, 0), 0, weights.packed)
+    """Address of what packs some channels of a block of filters."""
+    packed, filters, turned = weights
+    some = _pack_turned if turned.size else _pack_groups
+    return address_of(some, filters, turned, (0, 0), (0, 0), 0, packed)
 
 
-def pack_turned(filters, taps):
-    """As `pack`, with some of the taps, and channels and filters exchanged."""
-    channels, count = filters.shape[:2]
-    filters = plain(filters).reshape(channels, count, -1)
-    packed = np.empty(packed_elements(count, channels * taps.size, filters.dtype), filters.dtype)
-    _pack_turned(filters, taps, filter_bounds(count, filters.dtype), packed)
-    return Weights(packed, filters[:0])
-
-
-@njit(cache=True)
+@register_jitable(forceinline=True)
 def _store_row(packed, at, row, width):
     """Store a vector, or the first half of one."""
     if width == vector.width(packed):
@@ -111,11 +108,11 @@ def _store_row(packed, at, row, width):
         vector.store_first(packed, at, row, width)
 
 
-@njit(cache=True)
+@register_jitable(forceinline=True)
 def _load_square(flat, at, pitch, rows, some, lines):
-    """Turn round some elements of ``rows`` rows, a vector of each at most."""
+    """Turn round some elements of ``rows`` rows, a vector of each at most; others are anything."""
     lanes = vector.width(flat)
-    if rows == lanes == some:
+    if rows == lanes and at + (lanes - 1) * pitch + lanes <= flat.size:
         return vector.transpose(vector.load_tile(flat, at, pitch, lanes, lanes))
     for i in range(rows):
         line = vector.load_first(flat, at + i * pitch, lanes, some)
@@ -124,17 +121,16 @@ def _load_square(flat, at, pitch, rows, some, lines):
 
 
 @njit(cache=True, parallel=True)
-def _pack_shared(pack_groups, filters, bounds, packed):
-    groups, own = -(-filters.shape[1] // vector.width(filters)), filters.shape[1] * filters.shape[2]
+def _pack_shared(pack_groups, filters, turned, bounds, own, groups, packed):
     for part in prange((len(bounds) - 1) * _PARTS):
         number, share = np.int64(part) // _PARTS, np.int64(part) % _PARTS
         some = share * groups // _PARTS, (share + 1) * groups // _PARTS
         block = bounds[number], bounds[number + 1]
-        call(pack_groups, (filters, block, some, block[0] * own, packed))
+        call(pack_groups, (filters, turned, block, some, block[0] * own, packed))
 
 
 @njit(cache=True)
-def _pack_groups(filters, block, groups, start, packed):
+def _pack_groups(filters, _, block, groups, start, packed):
     """Pack some vectors of channels of a block of filters, which begins at ``start``."""
     lanes = vector.width(filters)
     count, channels, taps = filters.shape
@@ -142,59 +138,43 @@ def _pack_groups(filters, block, groups, start, packed):
     first, end = block
     step = end - first
     lines = np.zeros(lanes * lanes, filters.dtype)
-    squares = np.empty((taps + 1) * lanes * lanes, filters.dtype)
-    for group in range(groups[0], groups[1]):
-        begin = group * lanes * taps
-        deep = min(lanes, channels - group * lanes)
-        for number in range(first, end, lanes):
-            rows, width = min(lanes, count - number), min(lanes, end - number)
-            # What comes next: the same channels of other filters, or the next of these.
-            last = number + lanes >= end
-            ahead = (first - number) * own + lanes * taps if last else lanes * own
-            for i in range(0, deep * taps, lanes):
-                at, some = number * own + begin + i, min(lanes, deep * taps - i)
-                for j in range(lanes):
-                    vector.prefetch(flat, at + ahead + j * own, 2)
-                tile = _load_square(flat, at, own, rows, some, lines)
-                vector.store_tile(squares, i * lanes, lanes, tile)
-            # In the order of what is written: taps of a channel lie 4 KB apart there.
-            to = start + begin * step + number - first
-            for tap in range(taps):
-                for channel in range(deep):
-                    row = vector.load(squares, (channel * taps + tap) * lanes, lanes)
-                    _store_row(packed, to, row, width)
-                    to += step
-
-
-@njit(cache=True, parallel=True)
-def _pack_turned(filters, taps, bounds, packed):
-    for number in prange(-(-bounds[-1] // vector.width(filters))):
-        _pack_turned_vector(filters, taps, np.int64(number), bounds, packed)
+    square = np.empty(lanes * lanes, filters.dtype)
+    begin, last = groups[0] * lanes * taps, min(groups[1] * lanes, channels) * taps
+    for number in range(first, end, lanes):
+        rows, width = min(lanes, count - number), min(lanes, end - number)
+        for i in range(begin, last, lanes):
+            some = min(lanes, last - i)
+            tile = _load_square(flat, number * own + i, own, rows, some, lines)
+            to = start + i * step + number - first
+            if width == lanes == some:
+                vector.store_tile(packed, to, step, tile)
+            else:
+                vector.store_tile(square, 0, lanes, tile)
+                for j in range(some):
+                    _store_row(packed, to + j * step, vector.load(square, j * lanes, lanes), width)
 
 
 @njit(cache=True)
-def _pack_turned_vector(filters, taps, number, bounds, packed):
-    """Set the weights of a vector of filters for `pack_turned`."""
+def _pack_turned(filters, taps, block, groups, start, packed):
+    """As `_pack_groups`, with some of the taps, and channels and filters exchanged."""
     lanes = vector.width(filters)
     channels, count, all_taps = filters.shape
-    flat, own = filters.reshape(-1), channels * len(taps)
-    begin, block = number * lanes, 0
-    while bounds[block + 1] <= begin:
-        block += 1
-    first, end = bounds[block], bounds[block + 1]
-    step, width = end - first, min(lanes, end - begin)
+    flat, (first, end) = filters.reshape(-1), block
+    step = end - first
     lines = np.zeros(lanes * lanes, filters.dtype)
     squares = np.empty((all_taps + lanes) * lanes, filters.dtype)
-    at, rows = first * own + begin - first, min(lanes, count - begin)
-    for channel in range(channels):
-        seen = (channel * count + begin) * all_taps
-        for tap in range(0, all_taps, lanes):
-            some = min(lanes, all_taps - tap)
-            tile = _load_square(flat, seen + tap, all_taps, rows, some, lines)
-            vector.store_tile(squares, tap * lanes, lanes, tile)
-        group = channel // lanes * lanes
-        deep = min(lanes, channels - group)
-        for place in range(len(taps)):
-            row = vector.load(squares, taps[place] * lanes, lanes)
-            to = group * len(taps) + place * deep + channel - group
-            _store_row(packed, at + to * step, row, width)
+    for channel in range(groups[0] * lanes, min(groups[1] * lanes, channels)):
+        for number in range(first, end, lanes):
+            rows, width = min(lanes, count - number), min(lanes, end - number)
+            seen = (channel * count + number) * all_taps
+            to = start + channel * len(taps) * step + number - first
+            if all_taps == 1:
+                _store_row(packed, to, vector.load_first(flat, seen, lanes, rows), width)
+                continue
+            for tap in range(0, all_taps, lanes):
+                some = min(lanes, all_taps - tap)
+                tile = _load_square(flat, seen + tap, all_taps, rows, some, lines)
+                vector.store_tile(squares, tap * lanes, lanes, tile)
+            for place in range(len(taps)):
+                row = vector.load(squares, taps[place] * lanes, lanes)
+                _store_row(packed, to + place * step, row, width)

@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from functools import reduce
+from functools import lru_cache, reduce
 
 import numpy as np
 
@@ -154,6 +154,13 @@ def layer_shapes(
 
 def layer_options(image_size, filter_size, stride, padding, dilation, groups):
     """Options of a layer, checked, with its padding as ((top, bottom), (left, right))."""
+    own = image_size, filter_size, stride, padding, dilation, groups
+    if type(padding) is str and type(stride) is type(dilation) is type(groups) is int:
+        return dict(_known_options(*own))  # in some microseconds less, a third of a small layer
+    return _checked_options(*own)
+
+
+def _checked_options(image_size, filter_size, stride, padding, dilation, groups):
     stride = integer("stride", stride, at_least=1)
     dilation = integer("dilation", dilation, at_least=1)
     groups = integer("groups", groups, at_least=1)
@@ -166,6 +173,9 @@ def layer_options(image_size, filter_size, stride, padding, dilation, groups):
         padded = (image_size[0] + top + bottom, image_size[1] + left + right)
         reject("filter size", f"{extent} with dilation", f"at most {padded}, the padded image")
     return options
+
+
+_known_options = lru_cache(256)(_checked_options)
 
 
 def output_sides(image_size, filter_size, options):

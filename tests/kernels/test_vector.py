@@ -303,6 +303,21 @@ def test_gathered_rows_are_multiplied_and_scattered(depth, dtype):
 
 
 @njit
+def _move_rows(array, places, result, targets):
+    tile = vector.zero_tile(array, vector.width(array), 4)
+    tile = vector.load_scattered(array, places, 1, tile, 2)
+    vector.store_scattered(result, targets, 0, tile, 2)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_scattered_rows_are_loaded(dtype):
+    array = numbers((3, 2 * vector.lanes_of(dtype)), dtype)
+    result = np.zeros((2, array.shape[1]), dtype)
+    _move_rows(array, np.array([1, 2, 0]), result, np.array([1, 0]))
+    assert np.array_equal(result, array[[0, 2]])
+
+
+@njit
 def _add_half(left, places, right, depth, result):
     lanes = vector.width(left)
     step = lanes + lanes // 2
