@@ -1,6 +1,6 @@
 """Direct 2-D convolution with filters of rank 1: down the columns, then along the rows."""
 
-from math import prod
+from math import gcd, prod
 
 import numba
 import numpy as np
@@ -20,6 +20,11 @@ _BYTES = vector.datapath_bytes()
 """Bytes of a vector."""
 _WIDEST = 1 << 14
 """Bytes of a row of sums at most: as many rows as a tile is high stay in the L2 cache."""
+_STRIP, _NARROW, _AHEAD = 72, 1 << 12, 8
+"""Rows of outputs whose samples are copied at once, bytes of a row of these at most, for a strip to
+stay in the L2 cache, and how many rows ahead samples come into it."""
+_WAYS, _PERIOD = 8, 1 << 12
+"""Rows that are so many bytes apart share so many lines of the L1 cache."""
 _SMALLEST_PART = 1 << 19
 """Multiplications, about 15 us of work: less is not worth waking a thread."""
 
@@ -177,6 +182,26 @@ def _down_row(signal, row, column, taps, sums, to, count):
         _down_tiles(1, source, at, columns, taps, first, stop, sums, to, count)
 
 
+@njit(cache=True)
+def _copy(source, at, pitch, target, apart, rows, count):
+    """Copy rows of ``count`` samples, at least a vector of them."""
+    lanes = vector.lanes_in(_BYTES, source)
+    for i in range(rows):
+        for number in range((count + lanes - 1) // lanes):
+            place = min(number * lanes, count - lanes)
+            if number % 2 == 0:
+                vector.prefetch(source, at + place + (i + _AHEAD) * pitch, 2)
+            seen = vector.load(source, at + i * pitch + place, lanes)
+            vector.store(target, i * apart + place, seen)
+
+
+@njit(inline="always")
+def _room(items, line, array):
+    """Room for so many items of an array's dtype, from the start of a cache line on."""
+    room = np.zeros(items + line, array.dtype)
+    return room[-(room.ctypes.data // array.itemsize) % line :]
+
+
 @njit(inline="always")
 def _box(shape, grid, part):
     """First row and the one after the last, and columns, of one part of a grid."""
@@ -186,8 +211,11 @@ def _box(shape, grid, part):
 
 
 @njit(cache=True)
-def _convolve_part(signal, down, across, start, grid, part, result):
-    """Set one part of a grid of so many by so many."""
+def _convolve_part(signal, down, across, start, grid, crowded, part, result):
+    """Set one part of a grid of so many by so many.
+
+    Where rows are ``crowded`` in few sets of the L1 cache, columns go down copies of them.
+    """
     (rows, columns), flat = signal.shape, signal.reshape(signal.size)
     row, bottom, begin, stop = _box(result.shape, grid, part)
     lanes, line = vector.lanes_in(_BYTES, signal), 64 // signal.itemsize
@@ -197,8 +225,11 @@ def _convolve_part(signal, down, across, start, grid, part, result):
     low = min(low, high - lanes)  # a vector at least
     margin = line + (left - low) % line  # Sums of the first column begin a line.
     pitch = ((margin + across.size + max(count, unit)) // line // 2 * 2 + 3) * line
-    sums = np.zeros(_VECTORS * pitch + line, signal.dtype)
-    sums = sums[-(sums.ctypes.data // signal.itemsize) % line :]
+    sums = _room(_VECTORS * pitch, line, signal)
+    wide = ((high - low) // line // 2 * 2 + 3) * line
+    source, source_pitch, strip, strip_end = flat, columns, 0, 0
+    if crowded:
+        source, source_pitch = _room((_STRIP + above) * wide, line, signal), wide
     short, outputs = np.empty(_VECTORS * unit, signal.dtype), result.reshape(result.size)
     # Rows of outputs from the first that sees no row above the signal to the last.
     inner = max(above - start[0], row), rows - start[0]
@@ -211,7 +242,14 @@ def _convolve_part(signal, down, across, start, grid, part, result):
         done = min(end - row, _VECTORS)
         seen, at = row + start[0] - above, margin + low - left
         if whole:
-            _down(flat, seen * columns + low, columns, down, sums, at, pitch, high - low)
+            place = seen * columns + low
+            if crowded:
+                if row + done > strip_end:
+                    strip, strip_end = row, min(row + _STRIP, end)
+                    height = strip_end - strip + above
+                    _copy(flat, place, columns, source, wide, height, high - low)
+                place = (row - strip) * wide
+            _down(source, place, source_pitch, down, sums, at, pitch, high - low)
         else:
             for i in range(done):
                 _down_row(signal, seen + i, low, down, sums, i * pitch + at, high - low)
@@ -226,16 +264,23 @@ def _convolve_part(signal, down, across, start, grid, part, result):
 
 
 @njit(cache=True, parallel=True)
-def _convolve_shared(convolve_part, signal, down, across, start, grid, result):
+def _convolve_shared(convolve_part, signal, down, across, start, grid, crowded, result):
     for part in prange(grid[0] * grid[1]):
-        call(convolve_part, (signal, down, across, start, grid, np.int64(part), result))
+        call(convolve_part, (signal, down, across, start, grid, crowded, np.int64(part), result))
 
 
-def _grid(shape, sides, itemsize, threads):
+def _is_crowded(columns, rows, itemsize):
+    """Whether the lines of a column of a tile, with the rows that it sees, push each other out."""
+    sets = _PERIOD // gcd(columns * itemsize, _PERIOD)
+    return _VECTORS + rows - 1 > _WAYS * sets
+
+
+def _grid(shape, sides, itemsize, crowded, threads):
     """Parts of the rows and of the columns, and by how many threads they are shared."""
     threads = max(min(threads, prod(shape) * sum(sides) // _SMALLEST_PART), 1)
     high = min(threads, -(-shape[0] // _VECTORS))
-    wide = max(threads // high, -(-shape[1] * itemsize // _WIDEST))
+    widest = _NARROW if crowded else _WIDEST
+    wide = max(threads // high, -(-shape[1] * itemsize // widest))
     return (high, min(wide, shape[1])), threads
 
 
@@ -261,9 +306,11 @@ def _workspace(signal, taps, *, mode):
     if not _fits(signal, taps, mode):
         return numba_stripes.workspace(signal, taps, mode=mode)
     shape, threads = _outputs(signal, taps, mode), numba.get_num_threads()
-    threads = _grid(shape, taps.shape, signal.itemsize, threads)[1]
-    room = _VECTORS * (min(shape[1] * signal.itemsize, _WIDEST) + taps.shape[1] * signal.itemsize)
-    room += _VECTORS * (_VECTORS * _BYTES + 256)
+    crowded = _is_crowded(signal.shape[1], len(taps), signal.itemsize)
+    threads = _grid(shape, taps.shape, signal.itemsize, crowded, threads)[1]
+    row = min(shape[1] * signal.itemsize, _NARROW if crowded else _WIDEST) + 256
+    row += taps.shape[1] * signal.itemsize
+    room = _VECTORS * (row + _VECTORS * _BYTES) + crowded * (_STRIP + len(taps)) * row
     return sum(taps.shape) * signal.itemsize + threads * room
 
 
@@ -277,13 +324,15 @@ def _filter(signal, taps, factors, mode, out):
         out = np.empty(window_shape(window), signal.dtype)
     signal = plain(signal)
     start = window[0].start, window[1].start
-    grid, threads = _grid(out.shape, taps.shape, out.itemsize, numba.get_num_threads())
+    crowded = _is_crowded(signal.shape[1], len(taps), signal.itemsize)
+    grid, threads = _grid(out.shape, taps.shape, out.itemsize, crowded, numba.get_num_threads())
+    arguments = signal, down, across, start, grid, crowded
     if threads > 1:
-        convolve_part = address_of(_convolve_part, signal, down, across, start, grid, 0, out)
-        _convolve_shared(convolve_part, signal, down, across, start, grid, out)
+        convolve_part = address_of(_convolve_part, *arguments, 0, out)
+        _convolve_shared(convolve_part, *arguments, out)
         return out
     for part in range(prod(grid)):
-        _convolve_part(signal, down, across, start, grid, part, out)
+        _convolve_part(*arguments, part, out)
     return out
 
 
@@ -307,7 +356,7 @@ def _keep_factors(taps, *, mode):
     prepare=_keep_factors,
 )
 def separable(signal, taps, *, mode, out=None):
-    """Filters of rank 1 as two passes: along the rows, then down the columns of what that gives.
+    """Filters of rank 1 as two passes: down the columns, then along the rows of what that gives.
 
     Whether a filter is the product of a column and a row is found in every call, by its largest
     tap's row and column (cross approximation; Bebendorf, 2000), in a few flops a tap. It has to be
@@ -321,10 +370,11 @@ def separable(signal, taps, *, mode, out=None):
     come first: as many rows of sums as a tile is high stay in the L2 cache, zeros left and right
     of them, so that no tile along the rows meets a border; the signal is read and the result
     written once. Rows that see a border of the image are summed one by one. Samples come into the
-    cache as many rows before they are summed as are summed together. Sums run in a fixed order,
-    however many threads there are. For filters from about 5 x 5. With less than two vectors of taps
-    a row, a load serves one product only along the rows; images beyond the cache wait for the
-    memory.
+    cache as many rows before they are summed as are summed together. Where rows are as long as a
+    power of two, their samples share few sets of the L1 cache, and are copied first. Sums run in a
+    fixed order, however many threads there are. For filters from about 5 x 5. With less than two
+    vectors of taps a row, a load serves one product only along the rows; images beyond the cache
+    wait for the memory.
     """
     taps = plain(taps)
     return _filter(signal, taps, rank_one(taps), mode, out)
