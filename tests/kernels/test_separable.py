@@ -74,11 +74,12 @@ def test_two_passes_keep_the_bound_of_the_direct_sum(data):
 
 @pytest.mark.parametrize("mode", ["full", "same", "valid"])
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("columns", [1301, 2048])
 @pytest.mark.parametrize("kernel", [SEPARABLE, OPENCV], ids=lambda k: k.name)
-def test_large_images_are_right(kernel, dtype, mode):
+def test_large_images_are_right(kernel, columns, dtype, mode):
     if reason := kernel.why_not():
         pytest.skip(reason)
-    check(kernel, drawn((211, 1301), (13, 18), dtype), mode)
+    check(kernel, drawn((211, columns), (13, 18), dtype), mode)
 
 
 def check(kernel, arrays, mode):
