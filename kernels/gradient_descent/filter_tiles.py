@@ -4,6 +4,7 @@ from math import prod
 
 import numpy as np
 from numba import njit, prange
+from numba.extending import register_jitable
 
 from convgrad.kernels.registry import kernel
 from convgrad.kernels.validation import plain
@@ -33,12 +34,14 @@ _SMALLEST_PARTITION = 1 << 18
 _MOST_PARTITIONS = 64
 
 
-@njit(cache=True, inline="always")
+# Inlined by Numba into branches of a loop, it would count references to the samples there: a call,
+# for which the whole tile leaves the registers.
+@register_jitable(forceinline=True)
 def _add_taps(tile, samples, seen, pitch, weights, place, apart, taps):
-    """Add ``taps`` (constant) taps that are rows apart, the first of them at ``place``."""
-    lanes = width(samples)
-    factors = broadcast_tile(weights, place + (taps - 1) * apart, -apart, lanes, taps)
-    return add_toeplitz(tile, samples, seen - (taps - 1) * pitch, pitch, factors)
+    """Add ``len(taps)`` taps that are rows apart, the first of them at ``place``."""
+    lanes, last = width(samples), len(taps) - 1
+    factors = broadcast_tile(weights, place + last * apart, -apart, lanes, len(taps))
+    return add_toeplitz(tile, samples, seen - last * pitch, pitch, factors)
 
 
 @njit(cache=True)
@@ -56,14 +59,14 @@ def _add_predictions(samples, seen, pitch, weights, apart, columns, residuals, a
             place, first = column, there - column
             left = (weights.size - column + apart - 1) // apart
             while left > 3:
-                tile = _add_taps(tile, samples, first, pitch, weights, place, apart, 4)
+                tile = _add_taps(tile, samples, first, pitch, weights, place, apart, (0, 0, 0, 0))
                 place, first, left = place + 4 * apart, first - 4 * pitch, left - 4
             if left == 3:
-                tile = _add_taps(tile, samples, first, pitch, weights, place, apart, 3)
+                tile = _add_taps(tile, samples, first, pitch, weights, place, apart, (0, 0, 0))
             elif left == 2:
-                tile = _add_taps(tile, samples, first, pitch, weights, place, apart, 2)
+                tile = _add_taps(tile, samples, first, pitch, weights, place, apart, (0, 0))
             elif left == 1:
-                tile = _add_taps(tile, samples, first, pitch, weights, place, apart, 1)
+                tile = _add_taps(tile, samples, first, pitch, weights, place, apart, (0,))
         store_tile(residuals, here, pitch, tile)
 
 
