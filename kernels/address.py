@@ -59,14 +59,17 @@ def call(typing, address, arguments):
     def generate(context, builder, signature, values):
         pointer = context.call_conv.get_function_type(types.none, kinds).as_pointer()
         at, mark = cgutils.unpack_tuple(builder, values[0], 2)
+        # Given back on all ways out, references to arrays cancel: none is counted in a loop.
         differs = builder.icmp_unsigned("!=", mark, ir.Constant(mark.type, _mark(kinds)))
         with cgutils.if_unlikely(builder, differs):
+            context.nrt.decref(builder, signature.args[1], values[1])
             said = f"arguments: got {kinds}, expected the types that address_of was given"
             context.call_conv.return_user_exc(builder, TypeError, (said,))
         function = builder.inttoptr(at, pointer)
         given = cgutils.unpack_tuple(builder, values[1], len(kinds))
         status, _ = context.call_conv.call_function(builder, function, types.none, kinds, given)
         with cgutils.if_unlikely(builder, status.is_error):
+            context.nrt.decref(builder, signature.args[1], values[1])
             context.call_conv.return_status_propagate(builder, status)
         return context.get_dummy_value()
 

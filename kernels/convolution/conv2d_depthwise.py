@@ -5,6 +5,7 @@ from math import prod
 import numba
 import numpy as np
 from numba import njit, prange
+from numba.extending import register_jitable
 
 from convgrad.kernels import vector
 from convgrad.kernels.address import address_of, call
@@ -80,7 +81,7 @@ def fill_rows(images, at, plane, sides, rows, before, pixels, ring):
                 pixels[i] = 0
 
 
-@njit(cache=True)
+@register_jitable(forceinline=True)
 def _set_tile(pixels, at, places, weights, first, sums, to, steps, tile, columns, apart):
     """Set the sums of some pixels; ``tile``, ``columns`` and ``apart`` are as long as they say."""
     lanes, (pitch, dilation) = vector.width(pixels), steps
@@ -99,7 +100,7 @@ def _set_tile(pixels, at, places, weights, first, sums, to, steps, tile, columns
     vector.store_tile(sums, to, lanes, total)
 
 
-@njit(cache=True)
+@register_jitable(forceinline=True)
 def _set_row(pixels, places, weights, first, sums, to, count, steps, columns, apart):
     """Set the sums of a row of outputs, rounded up to whole tiles."""
     lanes, x = vector.width(pixels), 0

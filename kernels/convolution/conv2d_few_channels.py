@@ -5,6 +5,7 @@ from math import prod
 import numba
 import numpy as np
 from numba import njit, prange
+from numba.extending import register_jitable
 
 from convgrad.kernels import vector
 from convgrad.kernels.convolution.conv2d_blocked import SMALLEST_PART
@@ -24,7 +25,7 @@ _FURTHEST = 16
 """Channels, and elements from one pixel to the next, of which each has code of its own."""
 
 
-@njit(cache=True)
+@register_jitable(forceinline=True)
 def _set_pixels(flat, at, taps, weights, first, sums, to, tile, vectors, apart):
     """Set the sums of some pixels; ``tile``, ``vectors`` and ``apart`` are as long as they say."""
     lanes, (rows, depth, pitch) = vector.width(flat), taps
@@ -40,7 +41,7 @@ def _set_pixels(flat, at, taps, weights, first, sums, to, tile, vectors, apart):
     vector.store_tile(sums, to, lanes, total)
 
 
-@njit(cache=True)
+@register_jitable(forceinline=True)
 def _set_row(flat, start, count, taps, weights, first, sums, vectors, apart):
     """Set the sums of a row of outputs, rounded up to whole tiles."""
     lanes, done = vector.width(flat), 0
