@@ -29,7 +29,8 @@ _SMALLEST_DRAM = 256 << 20
 _TYPICAL_CACHES = {"l1d_bytes": 32 << 10, "l2_bytes": 1 << 20, "l3_bytes": 32 << 20}
 _TYPICAL_RATE = 50e9
 """Flops or bytes per second and thread, from which the search for a good length starts."""
-_PROBE_S = 0.003
+_PIECE_S, _PROBE_S, _FEWEST = 0.001, 0.005, 3
+"""Seconds of the pieces of a probe, roughly, and of all of them, of which there are so many."""
 
 
 def measure(dtype, threads, seconds=0.6):
@@ -98,38 +99,36 @@ def highest(one, other):
 
 
 def multiply_add_probe(dtype, threads):
-    """Time multiply-adds for about `_PROBE_S`, after a brief run that wakes the threads.
+    """Time pieces of multiply-adds for about `_PROBE_S`.
 
     Returns
     -------
     flops, wall_ns, cpu_ns : int
-        Flops and CPU time of all threads together.
+        Of the fastest piece; flops and CPU time of all threads together.
     """
     out = np.empty(threads, dtype)
     half = out.dtype.type(0.5)
     flops = 2 * chains() * (vector_bytes() // out.itemsize)
-    turns = 1 + int(_TYPICAL_RATE * _PROBE_S / flops)
-    multiply_add_kernel(out, 1 + turns // 10, half, half)
-    return turns * flops * threads, *_timed(multiply_add_kernel, out, turns, half, half)
+    turns = 1 + int(_TYPICAL_RATE * _PIECE_S / flops)
+    return turns * flops * threads, *_fastest(multiply_add_kernel, out, turns, half, half)
 
 
 def read_probe(dtype, threads, size):
-    """Time reading about ``size`` bytes again and again for about `_PROBE_S`, once at least.
+    """Time reading about ``size`` bytes again and again for about `_PROBE_S`.
 
-    They were read before, and lie where so many bytes find room; beyond the largest of
-    `working_sets` nothing changes, and no more are read.
+    They lie where so many bytes find room; beyond the largest of `working_sets` nothing changes,
+    and no more are read.
 
     Returns
     -------
     read, wall_ns, cpu_ns : int
-        Bytes and CPU time of all threads together.
+        Of the fastest piece; bytes and CPU time of all threads together.
     """
     block = threads * BLOCK * vector_bytes()
     size = min(size, max(working_sets(threads).values())) // block * block
     data, out = _kept(dtype, threads, max(size, block)), np.zeros(threads, dtype)
-    blocks, turns = data.nbytes // block, 1 + int(_TYPICAL_RATE * _PROBE_S * threads / data.nbytes)
-    read_kernel(data, out, blocks, 1)
-    return turns * data.nbytes, *_timed(read_kernel, data, out, blocks, turns)
+    blocks, turns = data.nbytes // block, 1 + int(_TYPICAL_RATE * _PIECE_S * threads / data.nbytes)
+    return turns * data.nbytes, *_fastest(read_kernel, data, out, blocks, turns)
 
 
 def working_sets(threads):
@@ -227,11 +226,16 @@ def triad_bytes_per_s(data, threads, seconds):
     return rate * data.nbytes
 
 
-def _timed(run, *arguments):
-    """Wall and CPU time of a call, in ns."""
-    wall, cpu = time.perf_counter_ns(), time.process_time_ns()
+def _fastest(run, *arguments):
+    """Wall and CPU time of the fastest of some calls after a first one, in ns."""
     run(*arguments)
-    return time.perf_counter_ns() - wall, time.process_time_ns() - cpu
+    with environment.apart():
+        times, end = [], time.perf_counter() + _PROBE_S
+        while len(times) < _FEWEST or time.perf_counter() < end:
+            wall, cpu = time.perf_counter_ns(), time.process_time_ns()
+            run(*arguments)
+            times.append((time.perf_counter_ns() - wall, time.process_time_ns() - cpu))
+    return min(times)
 
 
 def _first_turns(size, threads, seconds):
