@@ -64,12 +64,12 @@ def _home(value):
 def _sources(function):
     """Source of a kernel's module, and of those it builds upon: in its package, and the vectors."""
     package = function.__module__.rpartition(".")[0]
+    near = (*([f"{package}."] if package else []), vector.__name__)
     found, new = set(), {function.__module__}
     while new:
         found |= new
         names = {_home(value) for name in new for value in vars(sys.modules[name]).values()}
-        near = {name for name in names if package and name.startswith(f"{package}.")}
-        new = (near | names & {vector.__name__}) - found
+        new = {name for name in names if name.startswith(near)} - found
     for name in sorted(found):
         try:
             yield inspect.getsource(sys.modules[name])

@@ -5,6 +5,7 @@ import pytest
 from numba import njit
 
 from convgrad.kernels import vector
+from convgrad.kernels.vector.sums import dot_instruction
 
 DRAW = np.random.default_rng(0)
 
@@ -177,7 +178,7 @@ def test_levels_become_floats(dtype):
     assert np.array_equal(result[8:], halves[3:11] // 16 - 8.0)
 
 
-@pytest.mark.skipif(vector._dot_instruction(16) is None, reason="no such instruction here")
+@pytest.mark.skipif(dot_instruction(16) is None, reason="no such instruction here")
 def test_bytes_are_multiplied_by_one_instruction():
     _add_dots(*(np.zeros(size, np.int32) for size in (32, 32, 64)), (0, 0), (0,) * 16)
     assert any("vpdpbusd" in text for text in _add_dots.inspect_asm().values())

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import importlib
+import inspect
 import json
 import sys
 
@@ -69,6 +70,18 @@ def test_modules_and_kernels_that_are_built_upon_count(of, imports, result):
     name = "shared" if "shared" in imports else "second"
     after, _ = of(first=first, **{name: FILES[name] + "# changed\n"})
     assert after != before
+
+
+def test_all_words_of_vectors_count(of, monkeypatch):
+    imports = "from convgrad.kernels import vector"
+    first = KERNEL.format(imports=imports, name="first", result="signal")
+    before, _ = of(first=first)
+    read = inspect.getsource
+    changed = "convgrad.kernels.vector.memory"
+    monkeypatch.setattr(
+        inspect, "getsource", lambda module: read(module) + "#" * (module.__name__ == changed)
+    )
+    assert of(first=first, identities=Identities())[0] != before
 
 
 def test_changed_source_is_another_cell_of_this_kernel_only(of):

@@ -1,0 +1,194 @@
+"""What vectors are made of, and how their lanes move and meet."""
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from convgrad.kernels.vector import llvm
+from convgrad.kernels.vector.kinds import Vector
+from convgrad.kernels.vector.registers import register_bytes
+
+
+@intrinsic(prefer_literal=True)
+def zero_tile(typing, array, lanes, count):
+    """``zero_tile(array, lanes, count)``: a tile of ``count`` vectors of zeros."""
+    tile = types.UniTuple(Vector(array.dtype, lanes.literal_value), count.literal_value)
+    return tile(array, lanes, count), lambda context, builder, *_: ir.Constant(
+        context.get_value_type(tile), None
+    )
+
+
+@intrinsic(prefer_literal=True)
+def broadcast(typing, scalar, lanes):
+    """``broadcast(scalar, lanes)``: the scalar in every lane."""
+    kind = Vector(scalar, lanes.literal_value)
+    return kind(scalar, lanes), lambda context, builder, signature, arguments: llvm.splat(
+        builder, arguments[0], kind.lanes
+    )
+
+
+@intrinsic(prefer_literal=True)
+def spread(typing, vector, lanes):
+    """``spread(vector, lanes)``: a tile; in every lane of its vector i is lane i of ``vector``."""
+    kind = Vector(vector.dtype, lanes.literal_value)
+    tile = types.UniTuple(kind, vector.lanes)
+
+    def emit(context, builder, signature, arguments):
+        def one(i):
+            return llvm.pick(builder, arguments[0], arguments[0], [i] * kind.lanes)
+
+        return llvm.collect(context, builder, tile, one)
+
+    return tile(vector, lanes), emit
+
+
+@intrinsic(prefer_literal=True)
+def repeat(typing, tile, count):
+    """``repeat(tile, count)``: the vectors of a tile, so many (constant) times over."""
+    longer = types.UniTuple(tile.dtype, tile.count * count.literal_value)
+
+    def emit(context, builder, signature, arguments):
+        def one(i):
+            return builder.extract_value(arguments[0], i % tile.count)
+
+        return llvm.collect(context, builder, longer, one)
+
+    return longer(tile, count), emit
+
+
+@intrinsic
+def as_numbers(typing, tile, array):
+    """``as_numbers(tile, array)``: a tile of integers in the dtype of an array of floats."""
+    result = types.UniTuple(Vector(array.dtype, tile.dtype.lanes), tile.count)
+
+    def emit(context, builder, signature, arguments):
+        kind = context.get_value_type(result.dtype)
+
+        def one(i):
+            return builder.sitofp(builder.extract_value(arguments[0], i), kind)
+
+        return llvm.collect(context, builder, result, one)
+
+    return result(tile, array), emit
+
+
+@intrinsic
+def join(typing, low, high, first):
+    """``join(low, high, first)``: lanes from ``first`` on of low and high in a row.
+
+    One shuffle where the processor has one of two registers by places in a third (AVX-512); else a
+    step for each bit of ``first``.
+    """
+
+    def emit(context, builder, signature, arguments):
+        return _join(builder, low, *arguments)
+
+    return low(low, high, types.intp), emit
+
+
+def _join(builder, kind, low, high, first):
+    if register_bytes() == 64 and kind.lanes * kind.dtype.bitwidth == 512:
+        number = ir.IntType(kind.dtype.bitwidth)
+        numbers = ir.Constant(ir.VectorType(number, kind.lanes), list(range(kind.lanes)))
+        start = first if number.width == 64 else builder.trunc(first, number)
+        places = builder.add(numbers, llvm.splat(builder, start, kind.lanes))
+        name = f"llvm.x86.avx512.vpermi2var.p{'d' if number.width == 64 else 's'}.512"
+        return llvm.call(builder, name, low.type, low, places, high)
+    for bit in (kind.lanes >> level for level in range(kind.lanes.bit_length())):
+        moved = builder.icmp_signed("!=", builder.and_(first, first.type(bit)), first.type(0))
+        places = range(bit, bit + kind.lanes)
+        low = builder.select(moved, llvm.pick(builder, low, high, places), low)
+        high = builder.select(moved, llvm.pick(builder, high, high, places), high)
+    return low
+
+
+@intrinsic
+def transpose(typing, tile):
+    """``transpose(tile)``: lane j of vector i to lane i of vector j, for as many as lanes."""
+
+    def emit(context, builder, signature, arguments):
+        vectors = [builder.extract_value(arguments[0], i) for i in range(tile.count)]
+        half = tile.count // 2
+        low, high = (
+            [n for i in range(start, start + half) for n in (i, i + tile.count)]
+            for start in (0, half)
+        )
+        for _ in range(half.bit_length()):  # Shuffled perfectly, log2(lanes) times.
+            vectors = [
+                llvm.pick(builder, vectors[i], vectors[i + half], places)
+                for i in range(half)
+                for places in (low, high)
+            ]
+        return llvm.collect(context, builder, tile, vectors.__getitem__)
+
+    return tile(tile), emit
+
+
+@intrinsic(prefer_literal=True)
+def total(typing, vector):
+    """``total(vector)``: the sum of its lanes, added in pairs."""
+
+    def emit(context, builder, signature, arguments):
+        (value,) = arguments
+        width = vector.lanes
+        while width > 1:
+            width //= 2
+            high = ir.Constant(ir.VectorType(ir.IntType(32), width), list(range(width, 2 * width)))
+            low = ir.Constant(ir.VectorType(ir.IntType(32), width), list(range(width)))
+            undefined = ir.Constant(value.type, ir.Undefined)
+            value = builder.fadd(
+                builder.shuffle_vector(value, undefined, low),
+                builder.shuffle_vector(value, undefined, high),
+            )
+        return builder.extract_element(value, ir.IntType(32)(0))
+
+    return vector.dtype(vector), emit
+
+
+@intrinsic
+def totals(typing, tile):
+    """``totals(tile)``: a vector with the sum of the lanes of vector i in lane i.
+
+    Two vectors share each addition of lanes: some two shuffles a vector, where one after another
+    would take ``log2(lanes)``. The result has as many lanes as the next power of two.
+    """
+    lanes = tile.dtype.lanes
+    kind = Vector(tile.dtype.dtype, tile.count)
+
+    def emit(context, builder, signature, arguments):
+        vectors = [builder.extract_value(arguments[0], i) for i in range(tile.count)]
+        firsts = range(0, 1 << (tile.count - 1).bit_length(), lanes)
+        parts = [_sum_lanes(builder, vectors[i : i + lanes], lanes) for i in firsts]
+        none = ir.Constant(vectors[0].type, ir.Undefined)
+        parts = [none if part is None else part for part in parts]
+        while len(parts) > 1:
+            both = range(2 * parts[0].type.count)
+            parts = [llvm.pick(builder, *parts[i : i + 2], both) for i in range(0, len(parts), 2)]
+        return llvm.pick(builder, parts[0], parts[0], range(tile.count))
+
+    return kind(tile), emit
+
+
+def _sum_lanes(builder, vectors, lanes):
+    """Vector whose lane i is the sum of vector i; lanes beyond are of no meaning.
+
+    Lanes that differ in one bit of their number are added, from the highest bit on, and that bit
+    then tells the left vector of a pair from the right one: places come out with bits reversed.
+    """
+    bits = lanes.bit_length() - 1
+    places = [int(f"{i:0{bits}b}"[::-1], 2) for i in range(lanes)] if bits else [0]
+    held = [vectors[i] if i < len(vectors) else None for i in places]
+    for bit in (lanes >> level for level in range(1, bits + 1)):
+        pairs = zip(held[::2], held[1::2])
+        held = [_fold(builder, left, right, lanes, bit) for left, right in pairs]
+    return held[0]
+
+
+def _fold(builder, left, right, lanes, bit):
+    if left is None and right is None:
+        return None
+    undefined = ir.Constant((left or right).type, ir.Undefined)
+    left, right = (undefined if side is None else side for side in (left, right))
+    low = [lanes + (i ^ bit) if i & bit else i for i in range(lanes)]
+    high = [lanes + i if i & bit else i | bit for i in range(lanes)]
+    return builder.fadd(*(llvm.pick(builder, left, right, places) for places in (low, high)))
