@@ -17,7 +17,6 @@ from numba import njit
 
 from convgrad.kernels import vector
 
-_LINE = 64
 _CACHED = 1 << 14
 """Numbers of a part that goes through all of its levels at once: with its spectrum in L2."""
 
@@ -182,11 +181,3 @@ def convolve(work, levels, factors, spectrum):
             _join_all(work, first, first + whole, levels[i], factors)
     for i in range(outer - 1, -1, -1):
         _join_all(work, start, work.size, levels[i], factors)
-
-
-@njit(cache=True)
-def pairs(count, array):
-    """Room for so many numbers of an array's dtype, from the start of a cache line on."""
-    whole = np.empty(2 * count + _LINE, array.dtype)
-    first = -(whole.ctypes.data // array.itemsize) % (_LINE // array.itemsize)
-    return whole[first : first + 2 * count]

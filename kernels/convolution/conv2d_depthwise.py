@@ -11,6 +11,7 @@ from convgrad.kernels import vector
 from convgrad.kernels.address import address_of, call
 from convgrad.kernels.convolution.conv2d_blocked_outputs import unpack_row
 from convgrad.kernels.convolution.geometry import output_sides
+from convgrad.kernels.lines import zeros
 from convgrad.kernels.registry import kernel
 from convgrad.kernels.validation import plain
 
@@ -31,13 +32,6 @@ def pack_channels(filters, channels, taps, weights):
             weights[tap * pitch + channel] = filters[channel * each * taps + tap]
         for place in range(tap * pitch + channels, (tap + 1) * pitch):
             weights[place] = weights[place - channels]
-
-
-@njit(cache=True)
-def zeros(size, array):
-    """Zeros, so many from where a cache line begins, and that place."""
-    memory = np.zeros(size + vector.width(array), array.dtype)
-    return memory, -(memory.ctypes.data // memory.itemsize) % vector.width(array)
 
 
 @njit(cache=True)
@@ -142,10 +136,10 @@ def _set_planes(images, shape, padding, taps, weights, items, columns, apart, re
     steps, flat = (channels + lanes, dilation), result.reshape(-1)
     together, reach = min(max(_RUN // across, 1), height), (rows - 1) * dilation + 1
     around, row_pitch = (together - 1) * stride + reach, (padding[1] + wide + padding[2]) * lanes
-    pixels, start = zeros(around * row_pitch + len(_EIGHT) * stride * lanes, images)
-    sums, to = zeros((together * across + len(_EIGHT) + lanes) * lanes, images)
+    pixels = zeros(around * row_pitch + len(_EIGHT) * stride * lanes, images)
+    sums = zeros((together * across + len(_EIGHT) + lanes) * lanes, images)
     square, places = np.empty(lanes * lanes, images.dtype), np.empty(rows, np.int64)
-    ring = start + padding[1] * lanes, row_pitch, around
+    ring = padding[1] * lanes, row_pitch, around
     for item in range(begin, end):
         # The last block overlaps the one before: the same sums, to the bit.
         first, stripe = min(item // stripes * lanes, planes - lanes), item % stripes
@@ -162,12 +156,12 @@ def _set_planes(images, shape, padding, taps, weights, items, columns, apart, re
                 for row in range(some):
                     for i in range(rows):
                         y = (top + row) * stride + i * dilation
-                        places[i] = start + y % around * row_pitch
-                    at = to + row * across * lanes
+                        places[i] = y % around * row_pitch
+                    at = row * across * lanes
                     task = pixels, places, weights, weight, sums, at, across, steps
                     _set_row(*task, columns, apart)
                 place, size = (first * each + number) * plane + top * across, (lanes, each * plane)
-                unpack_row(sums, to, lanes, some * across, size, square, flat, place, 1)
+                unpack_row(sums, 0, lanes, some * across, size, square, flat, place, 1)
 
 
 @njit(cache=True, parallel=True)

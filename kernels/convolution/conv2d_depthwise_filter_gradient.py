@@ -8,7 +8,8 @@ from numba import njit, prange
 
 from convgrad.kernels import vector
 from convgrad.kernels.address import address_of, call
-from convgrad.kernels.convolution.conv2d_depthwise import fill_row, fill_rows, zeros
+from convgrad.kernels.convolution.conv2d_depthwise import fill_row, fill_rows
+from convgrad.kernels.lines import zeros
 from convgrad.kernels.registry import kernel
 from convgrad.kernels.validation import plain
 
@@ -59,12 +60,12 @@ def _add_planes(images, sides, padding, taps, stride, slopes, items, columns, pa
     plane, flat, written = height * across, slopes.reshape(-1), partial.reshape(-1)
     together, reach = min(max(_RUN // across, 1), height), (rows - 1) * dilation + 1
     around, row_pitch = (together - 1) * stride + reach, (padding[1] + wide + padding[2]) * lanes
-    pixels, start = zeros(around * row_pitch, images)
-    gradients, begin = zeros(together * across * lanes, images)
+    pixels = zeros(around * row_pitch, images)
+    gradients = zeros(together * across * lanes, images)
     # What a few outputs add up to is added to what all have: errors grow with both, not with all.
-    sums, to = zeros(size * lanes, images)
+    sums = zeros(size * lanes, images)
     totals = np.empty(each * size * lanes, images.dtype)
-    ring = start + padding[1] * lanes, row_pitch, around
+    ring = padding[1] * lanes, row_pitch, around
     for item in range(items[0], items[1]):
         # The last block overlaps the one before: the same sums, to the bit.
         first, stripe = min(item // stripes * lanes, planes - lanes), item % stripes
@@ -79,17 +80,17 @@ def _add_planes(images, sides, padding, taps, stride, slopes, items, columns, pa
             filled = seen[1]
             for number in range(each):
                 place = (first * each + number) * plane + top * across
-                fill_row(flat, place, each * plane, some * across, gradients, begin)
+                fill_row(flat, place, each * plane, some * across, gradients, 0)
                 sums[:] = 0
                 for i in range(rows):
-                    place = to + i * len(columns) * lanes
+                    place = i * len(columns) * lanes
                     for row in range(some):
                         y = (top + row) * stride + i * dilation
-                        at, met = start + y % around * row_pitch, begin + row * across * lanes
+                        at, met = y % around * row_pitch, row * across * lanes
                         steps = stride * lanes, dilation * lanes
                         _add_row(pixels, at, gradients, met, across, *steps, sums, place, columns)
                 for i in range(size * lanes):
-                    totals[number * size * lanes + i] += sums[to + i]
+                    totals[number * size * lanes + i] += sums[i]
         for tap in range(each * size):
             total = vector.load(totals, tap * lanes, lanes)
             vector.store(written, (stripe * each * size + tap) * planes + first, total)

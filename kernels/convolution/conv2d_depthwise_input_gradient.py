@@ -9,7 +9,8 @@ from numba import njit, prange
 from convgrad.kernels import vector
 from convgrad.kernels.address import address_of, call
 from convgrad.kernels.convolution.conv2d_blocked_outputs import unpack_row
-from convgrad.kernels.convolution.conv2d_depthwise import fill_rows, pack_channels, zeros
+from convgrad.kernels.convolution.conv2d_depthwise import fill_rows, pack_channels
+from convgrad.kernels.lines import zeros
 from convgrad.kernels.registry import kernel
 from convgrad.kernels.validation import plain
 
@@ -91,8 +92,8 @@ def _set_planes(slopes, each, weights, taps, geometry, items, result):
     left = max(-((left_zeros - (columns - 1) * dilation) // stride), 0)
     across = left + max((width - 1 + left_zeros) // stride + 1, wide)
     around, pitch = (together - 1 + reach) // stride + 2, across * lanes
-    ring, start = zeros(each * around * pitch + len(_EIGHT) * lanes, slopes)
-    sums, to = zeros((together * width + len(_EIGHT) * stride + lanes) * lanes, slopes)
+    ring = zeros(each * around * pitch + len(_EIGHT) * lanes, slopes)
+    sums = zeros((together * width + len(_EIGHT) * stride + lanes) * lanes, slopes)
     square = np.empty(lanes * lanes, slopes.dtype)
     down, along = np.empty((rows, 2), np.int64), np.empty((columns, 2), np.int64)
     places = np.empty(each * rows * columns, np.int64)
@@ -108,7 +109,7 @@ def _set_planes(slopes, each, weights, taps, geometry, items, result):
             seen = max(filled, last + 1 - around), last + 1
             for number in range(each):
                 own = (first * each + number) * tall * wide, each * tall * wide, (tall, wide)
-                to_ring = start + number * around * pitch + left * lanes, pitch, around
+                to_ring = number * around * pitch + left * lanes, pitch, around
                 fill_rows(flat, *own, seen, 0, ring, to_ring)
             filled = last + 1
             for row in range(some):
@@ -118,17 +119,17 @@ def _set_planes(slopes, each, weights, taps, geometry, items, result):
                     met = 0
                     for number in range(each):
                         for i in range(count):
-                            line = start + (number * around + down[i, 1] % around) * pitch
+                            line = (number * around + down[i, 1] % around) * pitch
                             for j in range(beside):
                                 tap = (number * rows + down[i, 0]) * columns + along[j, 0]
                                 own_taps[met] = tap * (channels + lanes) + first % channels
                                 places[met] = line + along[j, 1] * lanes
                                 met += 1
-                    at, pixels = to + (row * width + x) * lanes, (width - x + stride - 1) // stride
+                    at, pixels = (row * width + x) * lanes, (width - x + stride - 1) // stride
                     reaching = places[:met], weights, own_taps[:met]
                     _set_row(ring, *reaching, sums, at, pixels, stride * lanes)
             size, place = (lanes, plane), first * plane + top * width
-            unpack_row(sums, to, lanes, some * width, size, square, written, place, 1)
+            unpack_row(sums, 0, lanes, some * width, size, square, written, place, 1)
 
 
 @njit(cache=True, parallel=True)

@@ -17,6 +17,7 @@ from convgrad.kernels import fft
 from convgrad.kernels.address import address_of, call
 from convgrad.kernels.convolution.convolve_loops import as_volumes
 from convgrad.kernels.convolution.geometry import layout
+from convgrad.kernels.lines import room
 from convgrad.kernels.registry import kernel
 from convgrad.kernels.validation import plain
 from convgrad.kernels.vector import lanes_of, load, store, width
@@ -189,7 +190,7 @@ def _place(work, part, result, corner, taps, plan, begin):
 @njit(cache=True)
 def _spectrum(taps, plan, levels, factors):
     """Transform the taps as `fft.convolve` takes them, divided by the number of samples."""
-    work = fft.pairs(plan.samples, taps)
+    work = room(2 * plan.samples, taps)
     for i in range(work.size):
         work[i] = 0
     lanes = width(taps)
@@ -207,7 +208,7 @@ def _spectrum(taps, plan, levels, factors):
 @njit(cache=True)
 def _set_pairs(signal, spectrum, levels, factors, start, taps, plan, begin, end, result):
     """Set what the pairs of blocks from ``begin`` to ``end`` give."""
-    work = fft.pairs(plan.samples, signal)
+    work = room(2 * plan.samples, signal)
     for pair in range(begin, end):
         for part in range(2):
             box, block = divmod(2 * pair + part, plan.blocks)

@@ -10,6 +10,7 @@ from convgrad.kernels import vector
 from convgrad.kernels.address import address_of, call
 from convgrad.kernels.convolution.convolve_stripes import numba_stripes
 from convgrad.kernels.convolution.geometry import convolve_window, window_shape
+from convgrad.kernels.lines import LINE, room, zeros
 from convgrad.kernels.registry import kernel
 from convgrad.kernels.validation import plain
 
@@ -196,13 +197,6 @@ def _copy(source, at, pitch, target, apart, rows, count):
 
 
 @njit(inline="always")
-def _room(items, line, array):
-    """Room for so many items of an array's dtype, from the start of a cache line on."""
-    room = np.zeros(items + line, array.dtype)
-    return room[-(room.ctypes.data // array.itemsize) % line :]
-
-
-@njit(inline="always")
 def _box(shape, grid, part):
     """First row and the one after the last, and columns, of one part of a grid."""
     (rows, columns), (high, wide) = shape, (part // grid[1], part % grid[1])
@@ -218,18 +212,18 @@ def _convolve_part(signal, down, across, start, grid, crowded, part, result):
     """
     (rows, columns), flat = signal.shape, signal.reshape(signal.size)
     row, bottom, begin, stop = _box(result.shape, grid, part)
-    lanes, line = vector.lanes_in(_BYTES, signal), 64 // signal.itemsize
+    lanes, line = vector.lanes_in(_BYTES, signal), LINE // signal.itemsize
     unit, above, count = _VECTORS * lanes, down.size - 1, stop - begin
     left = begin + start[1] - across.size + 1  # first column that the outputs see
     low, high = max(left, 0), min(max(stop + start[1], lanes), columns)
     low = min(low, high - lanes)  # a vector at least
     margin = line + (left - low) % line  # Sums of the first column begin a line.
     pitch = ((margin + across.size + max(count, unit)) // line // 2 * 2 + 3) * line
-    sums = _room(_VECTORS * pitch, line, signal)
+    sums = zeros(_VECTORS * pitch, signal)
     wide = ((high - low) // line // 2 * 2 + 3) * line
     source, source_pitch, strip, strip_end = flat, columns, 0, 0
     if crowded:
-        source, source_pitch = _room((_STRIP + above) * wide, line, signal), wide
+        source, source_pitch = room((_STRIP + above) * wide, signal), wide
     short, outputs = np.empty(_VECTORS * unit, signal.dtype), result.reshape(result.size)
     # Rows of outputs from the first that sees no row above the signal to the last.
     inner = max(above - start[0], row), rows - start[0]

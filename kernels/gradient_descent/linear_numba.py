@@ -12,13 +12,13 @@ from convgrad.kernels.gradient_descent import (
     linear_numba_streamed,
     linear_numba_wide,
 )
+from convgrad.kernels.lines import LINE
 from convgrad.kernels.registry import kernel
 from convgrad.kernels.validation import plain
 
 _SMALLEST_PARTITION = 1 << 17
 """Multiplications of one pass, about 8 us of work: less is not worth waking a thread."""
 _MOST_PARTITIONS = 64
-_LINE = 64
 _GROUP = 1 << 19
 """Bytes of rows that lie in L2 twice, those being read and those to be read next."""
 
@@ -75,7 +75,7 @@ def _workspace(features, targets, *, weights, **_):
     samples, size = features.shape
     module, tile, period, parts = _plan(samples, size, weights.size // size, features.itemsize)
     lanes = vector.register_bytes() // features.itemsize
-    pitch, count, rows = size + 3 * _LINE, weights.size // size, max(tile)
+    pitch, count, rows = size + 3 * LINE, weights.size // size, max(tile)
     if module is linear_numba_outputs:
         count = -(-count // (tile[0] * lanes)) * tile[0] * lanes
     elif module is linear_numba_several:
@@ -83,7 +83,7 @@ def _workspace(features, targets, *, weights, **_):
     if module is linear_numba_wide:
         rows = min(samples, period[0] * rows + 1) + rows
     copied = samples if module in (linear_numba_wide, linear_numba_several) else 0
-    arrays = (1 + parts) * (count * pitch + _LINE)
+    arrays = (1 + parts) * (count * pitch + LINE)
     return (arrays + (copied + 2 * rows) * count + rows * (pitch + 1)) * features.itemsize
 
 

@@ -4,6 +4,7 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
+from convgrad.kernels.lines import LINE, zeros
 
 ROWS = {64: (8, 4, 4, 2) + 12 * (1,), 32: (4, 2, 1, 1), 16: (4, 2, 1, 1)}[vector.register_bytes()]
 """Rows that go together, for 1, 2, ... vectors a row: as many as fit beside weights and gradient.
@@ -11,20 +12,11 @@ ROWS = {64: (8, 4, 4, 2) + 12 * (1,), 32: (4, 2, 1, 1), 16: (4, 2, 1, 1)}[vector
 With more than eight of 32 registers, weights and gradient are in L1, and a row still is loaded
 once: from memory that is faster than several rows that are loaded twice.
 """
-_LINE = 64
 _AHEAD = 1 << 12
 """Bytes from rows of one vector to those that are brought into L1 meanwhile.
 
 They take as long to compute as to read, and memory must not wait for it.
 """
-
-
-@njit(cache=True)
-def zeros(size, array):
-    """Zeros of the array's dtype, from the start of a cache line on."""
-    whole = np.zeros(size + _LINE, array.dtype)
-    first = -(whole.ctypes.data // array.itemsize) % (_LINE // array.itemsize)
-    return whole[first : first + size]
 
 
 @njit(cache=True, forceinline=True)
@@ -47,7 +39,7 @@ def _gradient(features, targets, weights, gradient, first, last, lanes, tile, ro
     total = vector.zero_tile(features, width, len(tile))
     x, residuals = _meet(features, targets, w, first, lanes, tile, rows)
     row = first + together
-    line, ahead = _LINE // features.itemsize, _AHEAD // features.itemsize
+    line, ahead = LINE // features.itemsize, _AHEAD // features.itemsize
     while row <= last - together:
         if len(tile) == 1:
             for place in range(0, together * width, line):
@@ -109,7 +101,7 @@ def descend_parallel(features, targets, start, out, iterations, factors, parts, 
     dtype, (samples, size) = features.dtype.type, features.shape
     step, l2, threshold = dtype(factors[0]), dtype(factors[1]), dtype(factors[2])
     weights = zeros(len(tile) * len(lanes), features)
-    pitch = (weights.size + _LINE - 1) // _LINE * _LINE
+    pitch = (weights.size + LINE - 1) // LINE * LINE
     gradients = zeros(parts * pitch, features).reshape(parts, pitch)
     for j in range(size):
         weights[j] = start[j]

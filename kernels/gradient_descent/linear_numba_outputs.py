@@ -4,18 +4,10 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
+from convgrad.kernels.lines import zeros
 
 ROWS = 8, 4, 4, 2
 """Rows that go together with 1, 2, 3 and 4 vectors of outputs: sums enough to hide latency."""
-_LINE = 64
-
-
-@njit(cache=True)
-def _zeros(size, array):
-    """Zeros of the array's dtype, from the start of a cache line on."""
-    whole = np.zeros(size + _LINE, array.dtype)
-    first = -(whole.ctypes.data // array.itemsize) % (_LINE // array.itemsize)
-    return whole[first : first + size]
 
 
 @njit(cache=True)
@@ -76,7 +68,7 @@ def _prepare(features, targets, start, across, tile):
     """
     (size, many), pitch = start.shape, len(across) * vector.width(features)
     groups = (many + pitch - 1) // pitch
-    weights = _zeros(groups * size * pitch, features).reshape(groups, size, pitch)
+    weights = zeros(groups * size * pitch, features).reshape(groups, size, pitch)
     for j in range(size):
         for k in range(many):
             weights[k // pitch, j, k % pitch] = -start[j, k]
@@ -118,7 +110,7 @@ def descend(features, targets, start, out, iterations, factors, across, tile, pa
     dtype = features.dtype.type
     step, l2, threshold = dtype(factors[0]), dtype(factors[1]), dtype(factors[2])
     margin, weights = _prepare(features, targets, start, across, tile)
-    gradients = _zeros(weights.size, features).reshape((1, *weights.shape))
+    gradients = zeros(weights.size, features).reshape((1, *weights.shape))
     for _ in range(iterations):
         _gradient(
             *(features, targets, margin, weights, gradients[0], np.int64(0), np.int64(1)),
@@ -136,7 +128,7 @@ def descend_parallel(
     dtype = features.dtype.type
     step, l2, threshold = dtype(factors[0]), dtype(factors[1]), dtype(factors[2])
     margin, weights = _prepare(features, targets, start, across, tile)
-    gradients = _zeros(parts * weights.size, features).reshape((parts, *weights.shape))
+    gradients = zeros(parts * weights.size, features).reshape((parts, *weights.shape))
     for _ in range(iterations):
         for part in prange(parts):
             _gradient(

@@ -4,22 +4,14 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
+from convgrad.kernels.lines import zeros
 
 ROWS = {64: (8, 8, 4, 4), 32: (8, 4, 4, 2), 16: (8, 4, 4, 2)}[vector.register_bytes()]
 """Rows that go together with 1, 2, 3 and 4 outputs: as many sums as hide a multiply-add's time."""
-_LINE = 64
 _L2 = 1 << 20
 """Bytes of X up to which nothing has to be fetched ahead."""
 _AHEAD = 1 << 14
 """Bytes from the rows that are worked on to those that are brought into L2 meanwhile."""
-
-
-@njit(cache=True)
-def _zeros(size, array):
-    """Zeros of the array's dtype, from the start of a cache line on."""
-    whole = np.zeros(size + _LINE, array.dtype)
-    first = -(whole.ctypes.data // array.itemsize) % (_LINE // array.itemsize)
-    return whole[first : first + size]
 
 
 @njit(cache=True)
@@ -32,7 +24,7 @@ def _add_rows(
     loaded: the rows come from memory for the former, and from L1 or L2 for the latter.
     """
     lanes, apart, (many, pitch) = vector.width(rows), rows.shape[1], weights.shape
-    residuals = _zeros(np.int64(len(pairs)), rows)
+    residuals = zeros(np.int64(len(pairs)), rows)
     for begin in range(first * apart, last * apart, len(tile) * apart):
         for output in range(0, many, len(outputs)):
             start = output * pitch
@@ -85,7 +77,7 @@ def _prepare(features, targets, tile, outputs):
     lanes, many = vector.width(features), targets.shape[1]
     whole = (samples - 1) // together * together
     pitch = (size + lanes - 1) // lanes * lanes
-    margin = _zeros(together * pitch, features).reshape(together, pitch)
+    margin = zeros(together * pitch, features).reshape(together, pitch)
     for i in range(samples - whole):
         for j in range(size):
             margin[i, j] = features[whole + i, j]
@@ -105,7 +97,7 @@ def _weights(start, outputs):
     (size, many), lanes = start.shape, vector.width(start)
     pitch = (size + lanes - 1) // lanes * lanes
     rows = (many + len(outputs) - 1) // len(outputs) * len(outputs)
-    weights = _zeros(rows * pitch, start).reshape(rows, pitch)
+    weights = zeros(rows * pitch, start).reshape(rows, pitch)
     for output in range(many):
         for j in range(size):
             weights[output, j] = start[j, output]
@@ -146,7 +138,7 @@ def descend(features, targets, start, out, iterations, factors, tile, outputs, p
     step, l2, threshold = dtype(factors[0]), dtype(factors[1]), dtype(factors[2])
     problem = _prepare(features, targets, tile, outputs)
     weights = _weights(start, outputs)
-    gradients = _zeros(weights.size, features).reshape((1, *weights.shape))
+    gradients = zeros(weights.size, features).reshape((1, *weights.shape))
     for _ in range(iterations):
         _gradient(
             *(problem, weights, gradients[0], np.int64(0), np.int64(1)),
@@ -165,7 +157,7 @@ def descend_parallel(
     step, l2, threshold = dtype(factors[0]), dtype(factors[1]), dtype(factors[2])
     problem = _prepare(features, targets, tile, outputs)
     weights = _weights(start, outputs)
-    gradients = _zeros(parts * weights.size, features).reshape((parts, *weights.shape))
+    gradients = zeros(parts * weights.size, features).reshape((parts, *weights.shape))
     for _ in range(iterations):
         for part in prange(parts):
             _gradient(

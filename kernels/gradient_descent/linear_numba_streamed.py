@@ -4,9 +4,9 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
-from convgrad.kernels.gradient_descent.linear_numba_narrow import take_step, zeros
+from convgrad.kernels.gradient_descent.linear_numba_narrow import take_step
+from convgrad.kernels.lines import LINE, zeros
 
-_LINE = 64
 ROWS = 2
 """Rows that meet the gradient together: with as many before them they stay in L1."""
 LONGEST = 4200
@@ -72,7 +72,7 @@ def _gradient(features, targets, weights, gradient, first, last, rows):
 @njit(cache=True)
 def _prepare(start, features, parts):
     """Weights and a gradient for each part, with room for whole vectors."""
-    pitch = (features.shape[1] + 2 * _LINE - 1) // _LINE * _LINE
+    pitch = (features.shape[1] + 2 * LINE - 1) // LINE * LINE
     weights = zeros(pitch, features)
     for j in range(len(start)):
         weights[j] = start[j]

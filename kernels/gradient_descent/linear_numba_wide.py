@@ -4,6 +4,7 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
+from convgrad.kernels.lines import LINE, zeros
 
 _LONGEST = {4: 2600, 3: 4100, 2: 5500}
 """Bytes of a row up to which two turns of so many rows stay in L1, beside weights and gradient."""
@@ -13,7 +14,6 @@ _SHUFFLED = vector.register_bytes() == 64
 """Whether a vector is put together from two (AVX-512 does so at once), or loaded across lines."""
 _AHEAD = 1 << 15
 """Bytes from the rows that are worked on to those that are brought into L2 meanwhile, at least."""
-_LINE = 64
 
 
 def rows_together(row_bytes):
@@ -25,14 +25,6 @@ def rows_together(row_bytes):
 def _ahead(rows, group):
     """Elements from a group of rows to the one that is brought into L2 meanwhile."""
     return group * (1 + _AHEAD // (group * rows.itemsize))
-
-
-@njit(cache=True)
-def _zeros(size, array):
-    """Zeros of the array's dtype, from the start of a cache line on."""
-    whole = np.zeros(size + _LINE, array.dtype)
-    first = -(whole.ctypes.data // array.itemsize) % (_LINE // array.itemsize)
-    return whole[first : first + size]
 
 
 @njit(cache=True)
@@ -160,7 +152,7 @@ def _gradient(features, margin, wanted, weights, gradient, part, parts, period, 
     """Set ``gradient`` to ``X^T (X w - y)`` of a part of the rows, the last with the margin."""
     size, group = features.shape[1], period * len(tile)
     groups = (wanted.size - len(margin)) // group
-    kept = _zeros(np.int64(len(tile)), features)
+    kept = zeros(np.int64(len(tile)), features)
     gradient[:] = 0
     low, high = part * groups // parts * group, (part + 1) * groups // parts * group
     if high > low:
@@ -188,7 +180,7 @@ def _prepare(features, targets, period, tile):
     within, count = groups * group, samples - groups * group
     pitch = (size + lanes - 1) // lanes * lanes
     rows = (count + together - 1) // together * together
-    margin = _zeros(rows * pitch, features).reshape(rows, pitch)
+    margin = zeros(rows * pitch, features).reshape(rows, pitch)
     wanted = np.zeros(within + rows, features.dtype)
     for first in range(0, within, group):
         for kind in range(period):
@@ -206,7 +198,7 @@ def _prepare(features, targets, period, tile):
 def _weights(start, features):
     """Weights with room for a vector before them, and for what vectors reach beyond."""
     lanes = vector.width(features)
-    weights = _zeros((len(start) // _LINE + 3) * _LINE, features)
+    weights = zeros((len(start) // LINE + 3) * LINE, features)
     for j in range(len(start)):
         weights[lanes + j] = start[j]
     return weights
@@ -246,7 +238,7 @@ def descend(features, targets, start, out, iterations, factors, period, tile):
     step, l2, threshold = dtype(factors[0]), dtype(factors[1]), dtype(factors[2])
     margin, wanted = _prepare(features, targets, period, tile)
     weights = _weights(start, features)
-    gradients = _zeros(weights.size, features).reshape(1, -1)
+    gradients = zeros(weights.size, features).reshape(1, -1)
     for _ in range(iterations):
         _gradient(
             *(features, margin, wanted, weights, gradients[0]),
@@ -263,7 +255,7 @@ def descend_parallel(features, targets, start, out, iterations, factors, period,
     step, l2, threshold = dtype(factors[0]), dtype(factors[1]), dtype(factors[2])
     margin, wanted = _prepare(features, targets, period, tile)
     weights = _weights(start, features)
-    gradients = _zeros(parts * weights.size, features).reshape(parts, -1)
+    gradients = zeros(parts * weights.size, features).reshape(parts, -1)
     for _ in range(iterations):
         for part in prange(parts):
             _gradient(

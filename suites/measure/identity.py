@@ -5,13 +5,15 @@ import inspect
 import sys
 from importlib import metadata
 
-from convgrad.kernels import vector
+from convgrad.kernels import address, fft, lines, vector
 from convgrad.results.schema import AGAINST
 from convgrad.suites.machine import facts
 from convgrad.suites.measure.admission import kernel_of
 
 _MACHINE = ("cpu", "code_name", "usable_cores", "huge_pages", "devices", "python")
 _LIBRARIES = ("numpy", "numba", "llvmlite", "scipy")
+_SHARED = address, fft, lines, vector
+"""What kernels of several packages compute with."""
 
 
 class Identities:
@@ -62,9 +64,9 @@ def _home(value):
 
 
 def _sources(function):
-    """Source of a kernel's module, and of those it builds upon: in its package, and the vectors."""
+    """Source of a kernel's module, and of those it builds upon: in its package, and shared."""
     package = function.__module__.rpartition(".")[0]
-    near = (*([f"{package}."] if package else []), vector.__name__)
+    near = (*([f"{package}."] if package else []), *(module.__name__ for module in _SHARED))
     found, new = set(), {function.__module__}
     while new:
         found |= new

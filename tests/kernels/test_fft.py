@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convgrad.kernels import fft, vector
+from convgrad.kernels.lines import room
 
 LONGEST = 1 << 16
 """Long enough to be taken apart in two stages."""
@@ -18,7 +19,7 @@ def a_count(share, dtype):
 
 def in_pairs(real, imaginary):
     lanes = vector.lanes_of(real.dtype)
-    work = fft.pairs(real.size, real)
+    work = room(2 * real.size, real)
     work.reshape(-1, 2, lanes)[:] = np.stack([real, imaginary]).reshape(2, -1, lanes).swapaxes(0, 1)
     return work
 
