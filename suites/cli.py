@@ -231,7 +231,7 @@ def tune(
             except KeyboardInterrupt:
                 if not done:
                     _fail("stopped before anything was measured; no table was written", code=130)
-                of = len(tuning.turns(names))
+                of = 2 * len(tuning.turns(names))
                 _fail(f"stopped; {path} has what was measured, {done} of {of} parts", code=130)
             typer.echo(f"wrote {path}")
             return

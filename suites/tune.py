@@ -3,7 +3,8 @@
 Sizes are drawn at random, so that no table is made for sizes that somebody has picked. Kernels of a
 case run in workers of the engine, one awake at a time, in rounds; what is clearly slower drops out
 after its first calls, and is not even called where earlier sizes foretell it: the time is for those
-among which there is a choice.
+among which there is a choice. Of its rounds a kernel's least time counts: what else ran in them
+only made them longer, and to choose is to compare kernels, not moments.
 """
 
 import math
@@ -12,7 +13,6 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from itertools import product
-from typing import NamedTuple
 
 import numpy as np
 
@@ -44,6 +44,10 @@ _FORETELLING, _RENEWED = 16, 1.2
 """... by so many cases and more; again when there are so many times as many ..."""
 _SURPRISE = 0.1
 """... but for this share of the cases, in which all are called."""
+_UNKNOWN = 0.1
+"""Regret that counts as one more case, before anything is known."""
+_SHORTEST_S = 0.5
+"""Of a second turn: for less, workers are not started again."""
 _COMPILING_S, _CALLS = 0.3, 10
 """A kernel whose first calls take longer than so many seconds and so many calls compiles."""
 
@@ -98,12 +102,15 @@ class Stratum:
         return {"kind": self.kind, "points": list(self.points), "seconds": seconds}
 
 
-class Turn(NamedTuple):
+@dataclass
+class Turn:
     """What is measured in a row, in the same workers."""
 
     stratum: Stratum
     dtype: str
     threads: int
+    regrets: list = field(default_factory=list)
+    """By how much what was foretold to be the fastest was slower than that."""
 
     @property
     def title(self):
@@ -123,6 +130,39 @@ class Turn(NamedTuple):
             return 0
         case = self.stratum.draw(np.random.default_rng(0), self.dtype)
         return len(_where(case, self.threads)[1])
+
+    @property
+    def doubt(self):
+        """Mean regret, of which a disturbed one is not to say too much."""
+        return float(np.mean(np.minimum([_UNKNOWN, *self.regrets], 1)))
+
+    def measure(self, stopwatch, due, tell):
+        """Measure until a moment has come, one case at least."""
+        tell("compiling")
+        candidates, done, random = stopwatch.start(self), 0, stopwatch.random
+        while not done or stopwatch.measured < due:
+            batch = [self.stratum.draw(random, self.dtype) for _ in range(_BATCH)]
+            for case in sorted(batch, key=lambda case: case.flops):
+                tell(f"{done} sizes")
+                self.learn(case, candidates, stopwatch)
+                done += 1
+                if stopwatch.measured > due:
+                    break
+
+    def learn(self, case, candidates, stopwatch):
+        """Measure a case, to foretell others by it."""
+        able = _able(candidates, case)
+        foretold = self.stratum.foretell(case, self.threads, able)
+        if stopwatch.random.random() < _SURPRISE:
+            foretold = {}
+        times = stopwatch.times(candidates, case, self.threads, _ROUNDS, foretold=foretold)
+        found = {name: min(seconds) for name, seconds in times.items()}
+        if found:
+            self.stratum.learn(case, self.threads, found, foretold, able)
+        choices = [name for name in foretold if name in found]
+        if choices:
+            choice = min(choices, key=foretold.get)
+            self.regrets.append(found[choice] / min(found.values()) - 1)
 
 
 def _where(case, threads):
@@ -214,9 +254,9 @@ class Stopwatch:
         Returns
         -------
         dict of str to list of float
-            A single one of kernels that are clearly slower than the fastest, twice; of the others
-            one a round, in the same rounds, ``always`` among them. None of those that are
-            ``foretold`` to be slow, or were at smaller sizes.
+            Of kernels that are clearly slower than the fastest a single one, the better of two; of
+            the others one a round, in the same rounds, ``always`` among them. None of those that
+            are ``foretold`` to be slow, or were at smaller sizes.
         """
         foretold = foretold or {}
         doubtful = _DOUBTFUL * min(foretold.values(), default=math.inf)
@@ -249,7 +289,7 @@ class Stopwatch:
             for name in self.random.permutation(close):
                 found[str(name)].append(self._pace(str(name), _ROUND_S))
         for name, seconds in found.items():
-            self.forecast.learn(candidates[name], case, threads, float(np.median(seconds)))
+            self.forecast.learn(candidates[name], case, threads, min(seconds))
         return found
 
     def _first(self, kernel, case, kept):
@@ -276,6 +316,9 @@ class Stopwatch:
 def tune(operations, seconds, progress, random):
     """Measure for so many seconds; what starting and compiling take comes on top.
 
+    Half of the time goes to all turns alike, the other half to those in which the kernel that was
+    foretold to be the fastest was not: more sizes help where there is a choice, and it is hard.
+
     Parameters
     ----------
     operations : sequence of str
@@ -287,7 +330,7 @@ def tune(operations, seconds, progress, random):
     Yields
     ------
     dict
-        Content of a table, after each of the `turns`.
+        Content of a table, after each of the `turns`, which come twice.
     """
     own, told = turns(operations), facts.describe()
     about = {
@@ -295,7 +338,6 @@ def tune(operations, seconds, progress, random):
         "made": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "libraries": facts.libraries(),
     }
-    shares = sum(turn.share for turn in own)
     with Stopwatch(random) as stopwatch:
 
         def tell(what):
@@ -303,29 +345,14 @@ def tune(operations, seconds, progress, random):
             progress(f"{turn.title}: {what}; {spent}, compiled for {stopwatch.waited:.0f} s")
 
         due = 0.0
-        for turn in own:
-            stratum, done = turn.stratum, 0
-            tell("compiling")
-            candidates = stopwatch.start(turn)
-            due += seconds * turn.share / shares
-            while not done or stopwatch.measured < due:
-                batch = [stratum.draw(random, turn.dtype) for _ in range(_BATCH)]
-                for case in sorted(batch, key=lambda case: case.flops):
-                    tell(f"{done} sizes")
-                    able = _able(candidates, case)
-                    foretold = stratum.foretell(case, turn.threads, able)
-                    if random.random() < _SURPRISE:
-                        foretold = {}
-                    found = stopwatch.times(
-                        candidates, case, turn.threads, _ROUNDS, foretold=foretold
-                    )
-                    if found:
-                        medians = {name: float(np.median(times)) for name, times in found.items()}
-                        stratum.learn(case, turn.threads, medians, foretold, able)
-                    done += 1
-                    if stopwatch.measured > due:
-                        break
-            yield about | {"timings": _timings(own)}
+        for again in (False, True):
+            shares = [turn.share * (turn.doubt if again else 1) for turn in own]
+            for turn, share in zip(own, shares):
+                part = seconds / 2 * share / sum(shares)
+                due += part
+                if part > _SHORTEST_S or not again:
+                    turn.measure(stopwatch, due, tell)
+                yield about | {"timings": _timings(own)}
 
 
 def _timings(own):
@@ -344,8 +371,8 @@ def check(operations, count, progress, random):
     -------
     list of dict
         operation, case, threads, choice, fastest, and ``regret``: by how much the choice is slower
-        than the fastest, the median over rounds. Which one is the fastest is said by every other
-        round, and how much faster it is by the rest: the luckiest of equal kernels is not faster.
+        than the fastest, each at its best of some rounds. Which one is the fastest is said by every
+        other round, and how much faster by the rest: the luckiest of equal kernels is not faster.
     """
     own, rows = turns(operations), []
     with Stopwatch(random) as stopwatch:
@@ -360,8 +387,8 @@ def check(operations, count, progress, random):
                 rounds = {name: np.array(own) for name, own in found.items() if len(own) > 1}
                 if choice not in rounds:
                     continue
-                fastest = min(rounds, key=lambda name: np.median(rounds[name][::2]))
-                regret = float(np.median((rounds[choice] / rounds[fastest])[1::2])) - 1
+                fastest = min(rounds, key=lambda name: rounds[name][::2].min())
+                regret = float(rounds[choice][1::2].min() / rounds[fastest][1::2].min()) - 1
                 rows.append(
                     {
                         "operation": case.operation,

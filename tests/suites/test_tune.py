@@ -31,7 +31,7 @@ def test_sizes_are_valid_and_random(operation):
 def test_turns_that_share_workers_are_side_by_side():
     own = tune.turns(["convolve", "fit_filter"])
     workers = [(turn.stratum.operation, turn.threads) for turn in own]
-    assert len({(id(turn.stratum), *turn[1:]) for turn in own}) == len(own)
+    assert len({(id(turn.stratum), turn.dtype, turn.threads) for turn in own}) == len(own)
     assert sum(a != b for a, b in zip(workers, workers[1:])) == len(set(workers)) - 1
     assert {turn.stratum.kind for turn in own} == {"1-D", "2-D", "3-D"}
 
@@ -80,10 +80,34 @@ def small(monkeypatch):
     monkeypatch.setattr(auto, "candidates", lambda operation, threads: chosen)
 
 
+def test_half_of_the_time_goes_where_the_choice_is_hard(monkeypatch, small):
+    seconds = {"numpy": 1e-3, "overlap_save": 2e-3}
+    hard, clock = tune.DTYPES[0], [0.0]
+
+    class Stopwatch(tune.Stopwatch):
+        measured = property(lambda self: clock[0])
+
+        def start(self, turn):
+            return dict.fromkeys(seconds)
+
+        def times(self, candidates, case, *_, foretold, **__):
+            clock[0] += 1
+            chance = self.random.choice([1.0, 3.0]) if case.dtype == hard else 1.0
+            return {"numpy": [seconds["numpy"] * chance], "overlap_save": [seconds["overlap_save"]]}
+
+    monkeypatch.setattr(tune, "Stopwatch", Stopwatch)
+    monkeypatch.setattr(tune, "_able", lambda candidates, case: list(candidates))
+    *_, whole = tune.tune(["convolve"], 400, lambda line: None, np.random.default_rng(0))
+    sizes = [point[-2] for point in whole["timings"]["convolve"][0]["points"]]
+    counts = [sizes.count(size) for size in sorted(set(sizes))]
+    assert sum(counts) >= 400
+    assert counts[0] > 2 * counts[1] > 190
+
+
 def test_measuring_makes_a_table_that_auto_can_read(tmp_path, monkeypatch, small):
     lines, random = [], np.random.default_rng(0)
     path = tmp_path / "deep" / "table.json"
-    half, whole = tune.tune(["convolve"], 0.1, lines.append, random)
+    half, *_, whole = tune.tune(["convolve"], 0.1, lines.append, random)
     assert {point[2] for point in half["timings"]["convolve"][0]["points"]} == {4.0}
     tune_table.write(whole, path)
     table = Timetable.read(path)
@@ -169,7 +193,7 @@ def test_an_interrupted_command_keeps_what_was_measured(tmp_path, monkeypatch, s
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 130
     if finished:
-        assert f"{path} has what was measured, 1 of 2 parts" in done.output
+        assert f"{path} has what was measured, 1 of 4 parts" in done.output
         assert json.loads(path.read_text())["timings"]["convolve"][0]["points"]
     else:
         assert "stopped before anything was measured" in done.output
