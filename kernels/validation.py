@@ -111,10 +111,11 @@ def finite(**named):
 
 def output(out, shape, dtype, inputs):
     """Reject an array that a result of this shape and dtype cannot be written into."""
-    expected = f"a writeable C-contiguous array of shape {shape} and dtype {dtype}"
-    if not isinstance(out, np.ndarray):
-        reject("out", type(out).__name__, expected, TypeError)
-    if out.shape != shape or out.dtype != dtype or not out.flags.carray:
+    right = isinstance(out, np.ndarray) and out.shape == shape
+    if not (right and out.dtype == dtype and out.flags.carray):  # Words for it take 5 us.
+        expected = f"a writeable C-contiguous array of shape {shape} and dtype {dtype}"
+        if not isinstance(out, np.ndarray):
+            reject("out", type(out).__name__, expected, TypeError)
         order = "C" if out.flags.c_contiguous else "not C"
         flags = order + ("" if out.flags.writeable else ", read-only")
         reject("out", f"shape {out.shape}, dtype {out.dtype}, flags {flags}", expected)

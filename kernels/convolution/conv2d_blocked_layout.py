@@ -103,7 +103,9 @@ def _fill(images, step, blocks, flat):
         begin = (number // own * channels + first) * pitch
         for y in range(0, height, step):
             to = number * plane + y // step * columns * lanes
-            for x in range(0, across, lanes):
+            for column in range(0, across, lanes):
+                # The last tile reaches back to be whole: parts of one take longer.
+                x = max(min(column, across - lanes), 0) if step == 1 else column
                 at, some = begin + y * across + x, min(lanes, across - x)
                 if joint == lanes == some:
                     tile = vector.load_tile(seen, at, pitch, lanes, lanes)

@@ -89,7 +89,9 @@ def unpack_row(sums, at, step, count, plane, square, result, place, apart):
     """Write the outputs of a row, a vector of filters each, to the planes of ``plane`` filters."""
     lanes = vector.width(sums)
     filters, size = plane
-    for x in range(0, count, lanes):
+    for column in range(0, count, lanes):
+        # The last tile reaches back to be whole: parts of one take longer.
+        x = max(min(column, count - lanes), 0) if apart == 1 else column
         some = min(lanes, count - x)
         tile = vector.load_tile(sums, at + x * step, step, lanes, lanes)
         to = place + x * apart

@@ -1,5 +1,6 @@
 """What vectors are made of, and how their lanes move and meet."""
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
@@ -7,6 +8,9 @@ from numba.extending import intrinsic
 from convgrad.kernels.vector import llvm
 from convgrad.kernels.vector.kinds import Vector
 from convgrad.kernels.vector.registers import register_bytes
+
+_BLOCK = 16
+"""Bytes within which lanes of wider registers are moved by the quickest instructions."""
 
 
 @intrinsic(prefer_literal=True)
@@ -108,20 +112,41 @@ def transpose(typing, tile):
 
     def emit(context, builder, signature, arguments):
         vectors = [builder.extract_value(arguments[0], i) for i in range(tile.count)]
-        half = tile.count // 2
-        low, high = (
-            [n for i in range(start, start + half) for n in (i, i + tile.count)]
-            for start in (0, half)
+        block = min(_BLOCK // llvm.element_bytes(context, tile.dtype), tile.count)
+        for bit in range(tile.count.bit_length() - 1):
+            step = 1 << bit
+            for i in range(tile.count):
+                if not i & step:
+                    pair = vectors[i], vectors[i + step]
+                    low, high = _mixed(tile.count, block, step)
+                    vectors[i] = llvm.pick(builder, *pair, low)
+                    vectors[i + step] = llvm.pick(builder, *pair, high)
+        turned = _turned(block)
+        return llvm.collect(
+            context, builder, tile, lambda i: vectors[i - i % block + turned[i % block]]
         )
-        for _ in range(half.bit_length()):  # Shuffled perfectly, log2(lanes) times.
-            vectors = [
-                llvm.pick(builder, vectors[i], vectors[i + half], places)
-                for i in range(half)
-                for places in (low, high)
-            ]
-        return llvm.collect(context, builder, tile, vectors.__getitem__)
 
     return tile(tile), emit
+
+
+def _mixed(lanes, block, step):
+    """Lanes that two vectors give to each of two others, of which one instruction makes each.
+
+    Pieces of ``step`` lanes by turns, from the low or high halves of blocks; from one block on,
+    blocks of even or odd number, those of the first vector first.
+    """
+    numbers = np.arange(2 * lanes)
+    if step < block:
+        numbers = numbers.reshape(2, lanes // block, 2, block // 2 // step, step)
+        return [numbers[:, :, half].transpose(1, 2, 0, 3).ravel().tolist() for half in range(2)]
+    numbers = numbers.reshape(lanes // block, 2, block)
+    return [numbers[:, half].ravel().tolist() for half in range(2)]
+
+
+def _turned(count):
+    """Numbers below a power of two with their bits in reverse."""
+    bits = count.bit_length() - 1
+    return [int(f"{i:0{bits}b}"[::-1], 2) for i in range(count)] if bits else [0]
 
 
 @intrinsic(prefer_literal=True)
@@ -176,8 +201,7 @@ def _sum_lanes(builder, vectors, lanes):
     then tells the left vector of a pair from the right one: places come out with bits reversed.
     """
     bits = lanes.bit_length() - 1
-    places = [int(f"{i:0{bits}b}"[::-1], 2) for i in range(lanes)] if bits else [0]
-    held = [vectors[i] if i < len(vectors) else None for i in places]
+    held = [vectors[i] if i < len(vectors) else None for i in _turned(lanes)]
     for bit in (lanes >> level for level in range(1, bits + 1)):
         pairs = zip(held[::2], held[1::2])
         held = [_fold(builder, left, right, lanes, bit) for left, right in pairs]
