@@ -1,7 +1,6 @@
 """`conv2d` with filters as lanes, over images with channels together."""
 
 from functools import lru_cache
-from math import prod
 
 import numba
 import numpy as np
@@ -11,38 +10,20 @@ from convgrad.kernels import vector
 from convgrad.kernels.address import address_of, call
 from convgrad.kernels.convolution.conv2d_blocked_layout import laid_out_elements, lay_out, sampled
 from convgrad.kernels.convolution.conv2d_blocked_outputs import (
-    reached,
-    reached_by_tap,
     sort_outputs,
     write_outputs,
 )
+from convgrad.kernels.convolution.conv2d_blocked_plan import RUN, correlate_bytes, division
 from convgrad.kernels.convolution.conv2d_blocked_tiles import addresses_of
 from convgrad.kernels.convolution.conv2d_blocked_weights import (
     VECTORS,
     address_of_packing,
-    filter_bounds,
     given,
     pack,
-    packed_elements,
 )
 from convgrad.kernels.convolution.conv2d_numba_planes import PLANS, Axis
 from convgrad.kernels.convolution.geometry import output_sides
 from convgrad.kernels.registry import kernel
-
-_RUN = 1500
-"""About so many outputs are worked on together: each weight that is read serves all of them."""
-_PANEL = 1 << 18
-"""Bytes of packed filters that are worked with at a time: so many stay in the second cache."""
-_DEEP = 128
-"""Channels that are summed over at a time where outputs are sorted by single taps."""
-_LISTED = 1 << 16
-"""Outputs, once for each tap: more are not sorted by single taps."""
-_REST = 48
-"""What a tile takes besides its sums, as channels of a vector of filters."""
-_APART = 10
-"""Filters that are packed before threads share rows cost as much as so many outputs."""
-SMALLEST_PART = 1 << 18
-"""Products, about 10 us of work: less is not worth waking a thread."""
 
 
 @njit(cache=True)
@@ -93,7 +74,7 @@ def _set_part(
     """
     lanes, (packed, filters, turned), (bounds, addresses) = vector.width(pixels), weights, blocks
     count, depth, (deep, by_tap) = own[1] - own[0], groups[1] * shifts.size, panels
-    turns = min(max((count * sides[1] + _RUN // 2) // _RUN, 1), count)
+    turns = min(max((count * sides[1] + RUN // 2) // RUN, 1), count)
     most = (count + turns - 1) // turns
     often = len(axes[0]) * len(axes[1]) if by_tap else 1
     most_runs = len(axes[0]) * len(axes[1])
@@ -151,59 +132,9 @@ def _set_parts(
         call(set_part, (*seen, weights, pack_groups, sides, target, blocks, share, own, result))
 
 
-def _shares(rows, columns, bounds, parts):
-    """Parts of rows, and of blocks of filters: the largest is as small as can be, none is empty."""
-    blocks = len(bounds) - 1
-    more = _APART if rows * columns <= _RUN else 0
-
-    def largest(shares):
-        down, beside = shares
-        ends = [bounds[blocks * part // beside] for part in range(beside + 1)]
-        outputs = -(-rows // down) * columns + (more if down > 1 else 0)
-        return outputs * max(np.diff(ends))
-
-    downs = range(min(parts, rows), 0, -1)
-    return min(((down, min(parts // down, blocks)) for down in downs), key=largest)
-
-
-def _filled(axes, batch):
-    """Share of the work of tiles that counts, if outputs are sorted by all taps that they see.
-
-    A tile of two waits for its weights as long as one of four takes.
-    """
-    outputs, taps = (
-        np.outer(*(axis[:, end] - axis[:, end - 1] for axis in axes)) for end in (1, 3)
-    )
-    work = np.maximum(batch * outputs + batch * outputs % 2, 4) * taps
-    return (batch * outputs * taps).sum() / max(work.sum(), 1)
-
-
-def _order(ranges, batch, channels, filters, dtype):
-    """Outputs of both axes that see pixels by the same taps, or by one; and ``panels`` of these.
-
-    By single taps more of few outputs are alike, but their sums are loaded and stored for each.
-
-    Parameters
-    ----------
-    ranges : sequence of tuple
-        What `reached` takes.
-    batch, channels, filters : int
-    dtype : dtype
-    """
-    lanes, axes = vector.lanes_of(dtype), tuple(reached(*one) for one in ranges)
-    vectors, depth = min(filters / lanes, VECTORS), min(channels, _DEEP)
-    taps = prod(len(shifts) for _, _, shifts, _ in ranges)
-    listed = batch * taps * prod(count for count, *_ in ranges)
-    if listed <= _LISTED and _filled(axes, batch) < depth / (depth + _REST / vectors):
-        return tuple(reached_by_tap(*one) for one in ranges), (_DEEP // lanes, True)
-    return axes, (max(_PANEL // (taps * lanes * VECTORS * vector.register_bytes()), 1), False)
-
-
 @lru_cache(PLANS)
 def _plan(axes, steps, size, pitches, channels, shape, dtype, threads, writeable, given):
-    """What `_set_part` takes besides arrays, in parts, shares of threads, and whether one packs.
-
-    Filters are packed where they are used if each block is used by one thread, and once.
+    """What `_set_part` takes besides arrays, in parts, and the `Division` of the work.
 
     Parameters
     ----------
@@ -211,35 +142,18 @@ def _plan(axes, steps, size, pitches, channels, shape, dtype, threads, writeable
         See `correlate`.
     pitches : (int, int, int)
         Of the pixels.
-    channels : int
-    shape : (int, int)
-        Images and filters.
-    dtype : dtype
-    threads : int
+    channels, shape, dtype, threads, given
+        See `division`.
     writeable : bool
         See `addresses_of`.
-    given : bool
-        Whether filters are still to be packed: their blocks may then be as many as threads.
     """
     (rows, columns), (step, apart), (image, row, pixel) = axes, steps, pitches
     shifts = np.add.outer(np.multiply(rows.shifts, row), np.multiply(columns.shifts, pixel))
-    ranges = [(axis.count, step, axis.shifts, n) for axis, n in zip(axes, size)]
-    batch, filters = shape
-    by_axis, panels = _order(ranges, batch, channels, filters, dtype)
-    sides = rows.count, columns.count
-    work = batch * filters * rows.count * columns.count * channels * shifts.size
-    parts = max(min(work // SMALLEST_PART, threads), 1)
-    few = batch * rows.count * columns.count <= _RUN
-    for least in (parts, 1) if few and given else (1,):
-        bounds = filter_bounds(filters, dtype, least)
-        shares = _shares(batch * rows.count, columns.count, bounds, parts)
-        once = few and shares[0] == 1
-        if once:
-            break
-    blocks = bounds, addresses_of(dtype, filters, bounds, writeable)
-    pixels = by_axis, (image, row * step, pixel * step), shifts, panels
-    outputs = sides, (rows.first, columns.first, apart), blocks
-    return pixels, outputs, shares, once
+    divided = division(axes, step, size, channels, shape, dtype, threads, given)
+    blocks = divided.bounds, addresses_of(dtype, shape[1], divided.bounds, writeable)
+    pixels = divided.seen, (image, row * step, pixel * step), shifts, divided.panels
+    outputs = (rows.count, columns.count), (rows.first, columns.first, apart), blocks
+    return pixels, outputs, divided
 
 
 def correlate(pixels, size, channels, weights, axes, steps, result):
@@ -260,10 +174,11 @@ def correlate(pixels, size, channels, weights, axes, steps, result):
     """
     own = channels, result.shape[:2], result.dtype, numba.get_num_threads()
     writeable = pixels.flat.flags.writeable
-    seen, outputs, shares, once = _plan(
+    seen, outputs, divided = _plan(
         axes, steps, size, pixels.pitches, *own, writeable, weights.filters.size > 0
     )
-    if weights.filters.size and not once:
+    shares = divided.shares
+    if weights.filters.size and not divided.once:
         weights = pack(weights)
     packing = tuple(weights), address_of_packing(weights)
     task = pixels.flat, *seen, (pixels.groups, channels), *packing, *outputs
@@ -278,26 +193,6 @@ def serves(images, filters, *, groups, **_):
     return None if groups == 1 else "its blocks are of all channels: one group only"
 
 
-def sums_bytes(batch, sides, dtype):
-    """Bytes of the sums that threads work on, and of where they belong in the result."""
-    threads = numba.get_num_threads()
-    outputs = batch * prod(sides)
-    most = outputs if outputs <= _RUN else -(-outputs // threads)  # Few are split by filters.
-    longest = min(most, max(_RUN, sides[1]))
-    return threads * longest * (VECTORS * vector.lanes_of(dtype) * dtype.itemsize + 2 * 8)
-
-
-def _workspace(images, filters, *, stride, padding, dilation, **_):
-    """Images laid out, packed weights, and sums."""
-    (count, channels), taps, size = filters.shape[:2], filters.shape[2:], images.shape[2:]
-    step = sampled(taps, stride, padding)
-    weights = packed_elements(count, channels * prod(taps), filters.dtype)
-    sums = sums_bytes(
-        len(images), output_sides(size, taps, stride, padding, dilation), images.dtype
-    )
-    return (laid_out_elements(images, step) + weights) * images.itemsize + sums
-
-
 @lru_cache(PLANS)
 def _geometry(size, filter_size, stride, padding, dilation):
     """Sides of the outputs, axes of these, how far apart pixels are laid out, and how many."""
@@ -308,6 +203,15 @@ def _geometry(size, filter_size, stride, padding, dilation):
     )
     step = sampled(filter_size, stride, padding)
     return sides, axes, step, tuple(-(-side // step) for side in size)
+
+
+def _workspace(images, filters, *, stride, padding, dilation, **_):
+    """Images laid out, packed weights, and sums."""
+    own = images.shape[2:], filters.shape[2:], stride, padding, dilation
+    _, axes, step, size = _geometry(*own)
+    layer = filters.shape[1], (len(images), len(filters)), images.dtype
+    laid_out = laid_out_elements(images, step) * images.itemsize
+    return laid_out + correlate_bytes(axes, stride // step, size, *layer)
 
 
 def _run(images, filters, *, stride, padding, dilation, groups, out, weights):

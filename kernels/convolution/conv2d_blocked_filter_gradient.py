@@ -8,7 +8,7 @@ from numba import njit, prange
 
 from convgrad.kernels import vector
 from convgrad.kernels.address import address_of, call
-from convgrad.kernels.convolution.conv2d_blocked import SMALLEST_PART, serves
+from convgrad.kernels.convolution.conv2d_blocked import serves
 from convgrad.kernels.convolution.conv2d_blocked_filter_gradient_plan import is_turned, plan_of
 from convgrad.kernels.convolution.conv2d_blocked_filter_gradient_tiles import ROWS, VECTORS
 from convgrad.kernels.convolution.conv2d_blocked_layout import (
@@ -18,6 +18,7 @@ from convgrad.kernels.convolution.conv2d_blocked_layout import (
     sampled,
 )
 from convgrad.kernels.convolution.conv2d_blocked_outputs import unpack_row
+from convgrad.kernels.convolution.conv2d_blocked_plan import SMALLEST_PART
 from convgrad.kernels.registry import kernel
 
 _SUMS = 1 << 16

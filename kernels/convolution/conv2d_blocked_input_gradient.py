@@ -1,21 +1,33 @@
 """Input gradient of `conv2d` by the loops of ``conv2d_blocked``."""
 
+from itertools import product
+
 import numpy as np
 
-from convgrad.kernels.convolution.conv2d_blocked import correlate, serves, sums_bytes
+from convgrad.kernels.convolution.conv2d_blocked import correlate, serves
 from convgrad.kernels.convolution.conv2d_blocked_layout import laid_out_elements, lay_out
-from convgrad.kernels.convolution.conv2d_blocked_weights import given, pack, packed_elements
+from convgrad.kernels.convolution.conv2d_blocked_plan import correlate_bytes
+from convgrad.kernels.convolution.conv2d_blocked_weights import given, pack
 from convgrad.kernels.convolution.conv2d_numba import backward_layout, reached_pixels
 from convgrad.kernels.registry import kernel
 
 
-def _gradient_workspace(output_gradient, filters, *, image_size, stride, **_):
-    """Gradients laid out, packed weights, and sums of the pixels that lie a stride apart."""
-    weights = packed_elements(filters.shape[1], filters.size // filters.shape[1], filters.dtype)
-    sums = sums_bytes(
-        len(output_gradient), [-(-side // stride) for side in image_size], filters.dtype
+def _gradient_workspace(output_gradient, filters, *, image_size, stride, padding, dilation, **_):
+    """Gradients laid out, and what the most of the pixels that lie a stride apart take."""
+    sides, filter_size = output_gradient.shape[2:], filters.shape[2:]
+    *axes, layout = backward_layout(sides, filter_size, image_size, stride, padding, dilation)
+    layer = len(filters), (len(output_gradient), filters.shape[1]), filters.dtype
+    pairs = [pair for pair in product(*axes) if all(axis.taps for axis in pair)]
+    each = (correlate_bytes(_from_first(pair, layout), 1, sides, *layer) for pair in pairs)
+    return laid_out_elements(output_gradient) * filters.itemsize + max(each, default=0)
+
+
+def _from_first(pair, layout):
+    """Axes with shifts from the first pixel, not from the first of the zeros before it."""
+    return tuple(
+        axis._replace(shifts=tuple(shift - zeros for shift in axis.shifts))
+        for axis, zeros in zip(pair, layout.before)
     )
-    return (laid_out_elements(output_gradient) + weights) * filters.itemsize + sums
 
 
 def _turned(filters, rows, columns):
@@ -34,11 +46,8 @@ def _run_back(
     pixels = lay_out(output_gradient)
     for number, pair in enumerate(pairs):
         weights = turned(number, *pair)
-        own = [
-            axis._replace(shifts=tuple(shift - zeros for shift in axis.shifts))
-            for axis, zeros in zip(pair, layout.before)
-        ]
-        correlate(pixels, sides, len(filters), weights, tuple(own), (1, stride), out)
+        own = _from_first(pair, layout)
+        correlate(pixels, sides, len(filters), weights, own, (1, stride), out)
     return out
 
 

@@ -63,11 +63,6 @@ def filter_bounds(count, dtype, least=1):
     return bounds
 
 
-def packed_elements(count, own, dtype):
-    """Elements of filters with ``own`` weights each, once they are packed."""
-    return _filled(count, dtype) * own
-
-
 def given(filters, turned=()):
     """`Weights` of filters with rows and columns of taps, to be packed where they are used."""
     flat = plain(filters).reshape(*filters.shape[:2], -1)
@@ -81,7 +76,7 @@ def pack(weights):
     if turned.size:
         count, channels, taps = channels, count, turned.size
     bounds, own = filter_bounds(count, filters.dtype), channels * taps
-    packed = np.empty(packed_elements(count, own, filters.dtype), filters.dtype)
+    packed = np.empty(bounds[-1] * own, filters.dtype)
     groups, address = block_count(channels, filters.dtype), address_of_packing(weights)
     if numba.get_num_threads() > 1 and packed.size >= SMALLEST_COPY:
         _pack_shared(address, filters, turned, bounds, own, groups, packed)

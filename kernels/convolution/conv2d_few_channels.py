@@ -8,9 +8,9 @@ from numba import njit, prange
 from numba.extending import register_jitable
 
 from convgrad.kernels import vector
-from convgrad.kernels.convolution.conv2d_blocked import SMALLEST_PART
 from convgrad.kernels.convolution.conv2d_blocked_layout import block_count
 from convgrad.kernels.convolution.conv2d_blocked_outputs import unpack_row
+from convgrad.kernels.convolution.conv2d_blocked_plan import SMALLEST_PART
 from convgrad.kernels.convolution.conv2d_layer import FEW_CHANNELS
 from convgrad.kernels.convolution.geometry import output_sides
 from convgrad.kernels.registry import kernel
