@@ -43,7 +43,7 @@ def told_apart(budget):
         harness.measured(engine, Block(_CASE, 1, ("numpy", *CACHED), "numpy"))
         facts = {fact["kernel"]: fact for fact in engine.run.facts()}
     costs = [(facts[name].get("compile_s", 0), facts[name].get("load_s")) for name in CACHED]
-    right = [load is not None and load < compile_ for compile_, load in costs]
+    right = [load is not None and load < compile_ / 3 for compile_, load in costs]
     longest = max(load or 0 for _, load in costs)
     shortest = min(compile_ for compile_, _ in costs)
     found = (
