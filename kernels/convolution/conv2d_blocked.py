@@ -9,10 +9,7 @@ from numba import njit, prange
 from convgrad.kernels import vector
 from convgrad.kernels.address import address_of, call
 from convgrad.kernels.convolution.conv2d_blocked_layout import laid_out_elements, lay_out, sampled
-from convgrad.kernels.convolution.conv2d_blocked_outputs import (
-    sort_outputs,
-    write_outputs,
-)
+from convgrad.kernels.convolution.conv2d_blocked_outputs import sort_outputs, write_outputs
 from convgrad.kernels.convolution.conv2d_blocked_plan import RUN, correlate_bytes, division
 from convgrad.kernels.convolution.conv2d_blocked_tiles import addresses_of
 from convgrad.kernels.convolution.conv2d_blocked_weights import (

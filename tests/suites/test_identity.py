@@ -72,12 +72,12 @@ def test_modules_and_kernels_that_are_built_upon_count(of, imports, result):
     assert after != before
 
 
-def test_all_words_of_vectors_count(of, monkeypatch):
-    imports = "from convgrad.kernels import vector"
+@pytest.mark.parametrize("shared", ["address", "fft", "lines", "vector", "vector.memory"])
+def test_what_kernels_of_all_packages_compute_with_counts(of, monkeypatch, shared):
+    imports = f"from convgrad.kernels import {shared.partition('.')[0]}"
     first = KERNEL.format(imports=imports, name="first", result="signal")
     before, _ = of(first=first)
-    read = inspect.getsource
-    changed = "convgrad.kernels.vector.memory"
+    read, changed = inspect.getsource, f"convgrad.kernels.{shared}"
     monkeypatch.setattr(
         inspect, "getsource", lambda module: read(module) + "#" * (module.__name__ == changed)
     )
