@@ -101,9 +101,11 @@ class Grid:
     def finish(self, picture, drawn, folder):
         """Write title and caption, then SVG, PNG and the CSV of what was drawn."""
         title = self._text(0.1, 0.23, picture.title, size=TITLE, weight="bold")
+        reading = self._text(0.1, 0.5, picture.reading, size=TEXT, color=MUTED)
         room = self.figure.bbox.width * (1 - 0.2 / self.width)
-        title.set_fontsize(TITLE * min(room / title.get_window_extent().width, 1))
-        self._text(0.1, 0.5, picture.reading, size=TEXT, color=MUTED)
+        for text in (title, reading):
+            size = text.get_fontsize() * min(room / max(text.get_window_extent().width, 1), 1)
+            text.set_fontsize(size)
         lines = textwrap.wrap(picture.caption, int(self.width * 72 / (0.56 * SMALL)))
         for number, line in enumerate(lines[:4]):
             y = self.height - self.footer + 0.08 + 0.15 * number

@@ -13,6 +13,8 @@ from convgrad.results.plots.lines import LinePanel, drawable, leaders, measured,
 MOST_PANELS = 9
 _IS_ONE = " = 1"
 """Behind the name of a baseline, where others are measured by it."""
+_NAMED = 3
+"""Baselines whose names find room above a figure."""
 PAGE = 4096
 
 
@@ -109,8 +111,11 @@ def speedup(view, name, title, caption, folder):
         lines.crosses()
         lines.names({kernel: kernel + _IS_ONE for kernel in base})
 
-    baselines = ", ".join(dict.fromkeys(view.kernel[view.baseline])) or "none in this run"
-    reading = f"Higher is faster. 1× is the baseline: {baselines}."
+    baselines = list(dict.fromkeys(view.kernel[view.baseline])) or ["none in this run"]
+    told = (
+        f": {', '.join(baselines)}" if len(baselines) <= _NAMED else f" of a size, named{_IS_ONE}"
+    )
+    reading = f"Higher is faster. 1× is the baseline{told}."
     make = _maker("speedup", style.factor, "speedup_low", "speedup_high")
     picture = Picture(name, title, reading, caption)
     return _figure(series.by_parameters(view), make, draw, picture, folder, _IS_ONE)

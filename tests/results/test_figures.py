@@ -216,10 +216,24 @@ def test_samples_of_a_cell_stand_together():
     assert link(2) == "samples.txt#:~:text=cell%202%3A"
 
 
-@pytest.mark.parametrize("title", ["short", "an operation with a long name: " + 10 * "words "])
-def test_a_title_stays_in_its_figure(title, tmp_path):
+@pytest.mark.parametrize("words", ["short", "an operation with a long name: " + 10 * "words "])
+def test_what_stands_above_stays_in_its_figure(words, tmp_path):
     grid = Grid(1, 1.0, 2.0)
     grid.add()
-    grid.finish(Picture("picture", title, "", ""), {}, tmp_path)
-    (text,) = [text for text in grid.figure.texts if text.get_text() == title]
-    assert text.get_window_extent().x1 <= grid.figure.bbox.x1
+    grid.finish(Picture("picture", words, words, ""), {}, tmp_path)
+    above = [text for text in grid.figure.texts if text.get_text() == words]
+    assert len(above) == 2
+    assert all(text.get_window_extent().x1 <= grid.figure.bbox.x1 for text in above)
+
+
+def test_many_baselines_are_named_beside_their_lines(tmp_path):
+    def reading(names):
+        rows = []
+        for taps, name in enumerate(names, 3):
+            rows += cell("plain", taps) | {"kernel": name}, cell("compiled", taps)
+        some = table(*rows)
+        pictures = write_plots(some, INFO, tmp_path / str(len(names)))["convolve"]
+        return next(p.reading for p in pictures if "-speedup" in p.name)
+
+    assert reading(["plain"]).endswith("the baseline: plain.")
+    assert reading(["a", "b", "c", "d"]).endswith("the baseline of a size, named = 1.")
