@@ -7,7 +7,7 @@ from functools import reduce
 import numpy as np
 
 from convgrad.kernels.convolution import bounds, reference
-from convgrad.kernels.convolution.geometry import MODES, convolve_window, window_shape
+from convgrad.kernels.convolution.geometry import MODES, convolve_window, layout, window_shape
 from convgrad.kernels.operation import Arguments, Cost, Operation
 from convgrad.kernels.registry import register_operation
 from convgrad.kernels.validation import arrays, choice, rank, reject
@@ -68,7 +68,7 @@ class Convolve(Operation):
         return taps.shape
 
     def output_shape(self, signal, taps, *, mode):
-        return window_shape(convolve_window(signal.shape, taps.shape, mode))
+        return layout(signal.shape, taps.shape, mode).shape
 
     def definition(self, signal, taps, *, mode):
         return reference.convolve(signal, taps, mode=mode)

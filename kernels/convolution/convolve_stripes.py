@@ -8,7 +8,15 @@ import numpy as np
 from numba import njit, prange
 
 from convgrad.kernels import vector
+from convgrad.kernels.address import address_of, call
+from convgrad.kernels.convolution.convolve_border import copy_box
 from convgrad.kernels.convolution.convolve_loops import as_volumes, loops_compiled
+from convgrad.kernels.convolution.convolve_rolling import (
+    MOST_ROWS,
+    convolve_low,
+    low_workspace,
+    strip,
+)
 from convgrad.kernels.convolution.geometry import layout
 from convgrad.kernels.registry import kernel
 
@@ -25,23 +33,19 @@ _MOST_PARTITIONS = 64
 
 
 @njit(inline="always")
-def _sum(tile, source, at, pitches, weights, taps, short, planes):
-    """Add to a tile its products with some planes of the filter.
-
-    ``short`` has as many entries as the filter has rows, up to ``_ROWS``: the compiler is to
-    know low filters by their height.
-    """
+def _sum(tile, source, at, pitches, weights, taps, planes):
+    """Add to a tile its products with some planes of the filter."""
     for plane in range(planes[0], planes[1]):
         place, seen = plane * taps[1] * taps[2], at + plane * pitches[0]
         tile = vector.correlate(
-            tile, short, weights, place, taps[1], taps[2], source, seen, pitches[1], _ROWS
+            tile, weights, place, taps[1], taps[2], source, seen, pitches[1], _ROWS
         )
     return tile
 
 
 @njit(cache=True)
 def _sweep(
-    source, at, ahead, pitches, weights, taps, short, planes, first, last, result, to, rows, columns
+    source, at, ahead, pitches, weights, taps, planes, first, last, result, to, rows, columns
 ):
     """Set vectors ``first`` to ``last`` of up to ``_ROWS`` rows of outputs, from ``to`` on.
 
@@ -56,14 +60,14 @@ def _sweep(
         for i in range(_ROWS):
             for j in range(0, _VECTORS * lanes, vector.lanes_in(64, source)):
                 vector.prefetch(source, seen + ahead + i * pitches[1] + j, 2)
-        tile = _sum(tile, source, seen, pitches, weights, taps, short, planes)
+        tile = _sum(tile, source, seen, pitches, weights, taps, planes)
         vector.store_rows(result, to + place * lanes, columns, tile, _VECTORS, rows)
         place += _VECTORS
     if last - place >= _WIDE:
         # Samples lie there for all of a tile; of its outputs, some are not.
         tile = vector.zero_tile(source, lanes, _TILE)
         seen = at + place * lanes
-        tile = _sum(tile, source, seen, pitches, weights, taps, short, planes)
+        tile = _sum(tile, source, seen, pitches, weights, taps, planes)
         for i in range(rows):
             for j in range(last - place):
                 index, left = to + i * columns + (place + j) * lanes, columns - (place + j) * lanes
@@ -72,7 +76,7 @@ def _sweep(
     while place < last:
         slim = vector.zero_tile(source, lanes, _ROWS)
         seen = at + place * lanes
-        slim = _sum(slim, source, seen, pitches, weights, taps, short, planes)
+        slim = _sum(slim, source, seen, pitches, weights, taps, planes)
         index = to + place * lanes
         if place < whole:
             vector.store_rows(result, index, columns, slim, 1, rows)
@@ -83,33 +87,11 @@ def _sweep(
 
 
 @njit(cache=True)
-def _copy(signal, first, shape, copy):
-    """Copy a box of samples from index ``first`` on, zeros where it sticks out.
-
-    Vectors that are written run on into the next row, which is written after them.
-    """
-    lanes = vector.lanes_in(_BYTES, signal)
-    planes, rows, columns = signal.shape
-    left = min(max(-first[2], 0), shape[2])
-    zeros = vector.broadcast(copy.dtype.type(0), lanes)
-    for plane in range(shape[0]):
-        for row in range(shape[1]):
-            p, r = first[0] + plane, first[1] + row
-            inside = 0 <= p < planes and 0 <= r < rows
-            samples = columns - first[2] if inside else 0
-            at, seen = (plane * shape[1] + row) * shape[2], (p * rows + r) * columns + first[2]
-            for i in range(0, left, lanes):
-                vector.store(copy, at + i, zeros)
-            for i in range(left, shape[2], lanes):
-                vector.store(copy, at + i, vector.load_first(signal, seen + i, lanes, samples - i))
-
-
-@njit(cache=True)
-def _convolve_box(signal, weights, taps, short, start, box, result):
+def _convolve_high(signal, weights, taps, tall, wide, deep, start, box, result):
     """Set a box of outputs: planes ``box[0]`` to ``box[1]``, rows ``box[2]`` to ``box[3]``.
 
-    Vectors of outputs that see no border are made of the signal itself, the others of padded
-    copies of what they see.
+    It is called as `convolve_low` is, and compiled once for all heights. Vectors of outputs that
+    see no border are made of the signal itself, the others of padded copies of what they see.
     """
     lanes = vector.lanes_in(_BYTES, signal)
     columns = result.shape[2]
@@ -150,7 +132,7 @@ def _convolve_box(signal, weights, taps, short, start, box, result):
                     pitches = (height * width, width)
                     at, ahead = -v0 * lanes, 0
                     where = (top, upper, v0 * lanes + shift)
-                    _copy(signal, where, (taps[0], height, width), copy)
+                    copy_box(signal, where, (taps[0], height, width), copy)
                 _sweep(
                     source,
                     at,
@@ -158,7 +140,6 @@ def _convolve_box(signal, weights, taps, short, start, box, result):
                     pitches,
                     weights,
                     taps,
-                    short,
                     planes,
                     v0,
                     v1,
@@ -179,32 +160,18 @@ def _weights(taps):
     return weights, finite
 
 
-@njit(cache=True)
-def _convolve(signal, taps, short, start, result):
-    """Set the result, unless a tap is not finite: then return False, as padding would spread it."""
-    weights, finite = _weights(taps)
-    if finite:
-        box = (0, result.shape[0], 0, result.shape[1])
-        _convolve_box(signal, weights, taps.shape, short, start, box, result)
-    return finite
-
-
 @njit(cache=True, parallel=True)
-def _convolve_parts(signal, taps, short, start, parts, result):
-    """`_convolve`, by parts of the planes, or of the rows where there is one plane."""
-    weights, finite = _weights(taps)
-    if finite:
-        planes, rows = result.shape[:2]
-        blocks = (rows + _ROWS - 1) // _ROWS
-        for part in prange(parts):
-            if planes > 1:
-                box = (part * planes // parts, (part + 1) * planes // parts, 0, rows)
-            else:
-                low = part * blocks // parts * _ROWS
-                high = min((part + 1) * blocks // parts * _ROWS, rows)
-                box = (0, 1, low, high)
-            _convolve_box(signal, weights, taps.shape, short, start, box, result)
-    return finite
+def _convolve_parts(convolve_box, signal, weights, taps, tall, wide, deep, start, parts, result):
+    """Set the result by parts of its planes, or of its rows where there is one plane."""
+    planes, rows = result.shape[:2]
+    blocks = (rows + _ROWS - 1) // _ROWS
+    for number in prange(parts):
+        part = np.int64(number)
+        low, high = part * blocks // parts * _ROWS, (part + 1) * blocks // parts * _ROWS
+        box = (np.int64(0), planes, low, min(high, rows))
+        if planes > 1:
+            box = (part * planes // parts, (part + 1) * planes // parts, np.int64(0), rows)
+        call(convolve_box, (signal, weights, taps, tall, wide, deep, start, box, result))
 
 
 @lru_cache(4096)
@@ -221,10 +188,13 @@ def _serves(signal, taps, *, mode):
 
 
 def _workspace(signal, taps, *, mode):
-    """The flipped taps, and for each thread a copy of what a row of tiles sees at the border."""
+    """The flipped taps, and for each thread copies of what is seen at the border."""
     *operands, shape = layout(signal.shape, taps.shape, mode).volumes
     threads = min(_parts(shape, min(taps.size, signal.size)), numba.get_num_threads())
-    planes, rows, columns = min(operands, key=prod)
+    planes, rows, columns = sides = min(operands, key=prod)
+    if rows <= MOST_ROWS:
+        copy = low_workspace(max(operands, key=prod), sides, shape, signal.itemsize)
+        return (prod(sides) + threads * copy) * signal.itemsize
     lanes = _BYTES // signal.itemsize
     unit = _VECTORS * lanes
     copy = planes * (rows + _ROWS - 1) * (-(-shape[2] // unit) * unit + columns - 1) + lanes
@@ -241,20 +211,30 @@ def numba_stripes(signal, taps, *, mode, out=None):
     further taps. Tiles read the signal itself, at the border padded copies of what they see, and
     have the rows that the tiles below them will see brought into L2.
 
+    Of filters with up to 6 rows the sums roll down a strip of columns instead, up to 8 vectors
+    wide: one row of sums for each row of the filter, so that samples are loaded once a tap for
+    all outputs. Lines of outputs are fetched before they are written.
+
     2 n k flops; signal and result are moved once, and every output sums in one order, however
-    many threads there are. The shorter operand takes the part of the taps. Below 7 x 7 the
-    memory and the start of a tile cost more than its sums; beyond about 25 x 25 an FFT of blocks
-    needs less. The first call compiles for the height of the filter: 1 to 5, or more.
+    many threads there are. The shorter operand takes the part of the taps. Images of 5 x 5 taps
+    and less wait for the memory; beyond about 25 x 25 an FFT of blocks needs less. The first call
+    compiles for the height of the filter: 1 to 6, or more.
     """
     signal, taps, result, start, out = as_volumes(signal, taps, mode, out)
     if taps.size > signal.size:
         signal, taps = taps, signal
-    parts = _parts(result.shape, taps.size)
-    short = (0,) * min(taps.shape[1], _ROWS)
-    if parts == 1:
-        done = _convolve(signal, taps, short, start, result)
-    else:
-        done = _convolve_parts(signal, taps, short, start, parts, result)
-    if not done:
+    weights, finite = _weights(taps)
+    if not finite:  # Padding would spread it.
         loops_compiled(signal, taps, start, result)
+        return out
+    low = taps.shape[1] <= MOST_ROWS
+    convolve_box = convolve_low if low else _convolve_high
+    known = strip(taps.shape) if low else ((0,), (0,), (0,))
+    arguments = signal, weights, taps.shape, *known, start
+    parts = _parts(result.shape, taps.size)
+    if parts == 1 or numba.get_num_threads() == 1:
+        convolve_box(*arguments, (0, result.shape[0], 0, result.shape[1]), result)
+    else:
+        address = address_of(convolve_box, *arguments, (0, 0, 0, 0), result)
+        _convolve_parts(address, *arguments, parts, result)
     return out

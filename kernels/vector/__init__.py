@@ -16,15 +16,24 @@ from convgrad.kernels.vector.kinds import Vector
 from convgrad.kernels.vector.lanes import (
     as_numbers,
     broadcast,
+    first_row,
     join,
+    move_up,
     repeat,
+    sides,
     spread,
     total,
     totals,
     transpose,
     zero_tile,
 )
-from convgrad.kernels.vector.loops import add_gathered, add_panel, add_toeplitz, correlate
+from convgrad.kernels.vector.loops import (
+    add_gathered,
+    add_panel,
+    add_toeplitz,
+    correlate,
+    correlate_row,
+)
 from convgrad.kernels.vector.memory import (
     broadcast_tile,
     load,
@@ -73,7 +82,9 @@ __all__ = [
     "broadcast",
     "broadcast_tile",
     "correlate",
+    "correlate_row",
     "datapath_bytes",
+    "first_row",
     "join",
     "lanes_in",
     "lanes_of",
@@ -83,6 +94,7 @@ __all__ = [
     "load_rows",
     "load_scattered",
     "load_tile",
+    "move_up",
     "multiply_add",
     "multiply_complex",
     "multiply_rows",
@@ -90,6 +102,7 @@ __all__ = [
     "register_bytes",
     "repeat",
     "rotate",
+    "sides",
     "spread",
     "store",
     "store_first",

@@ -61,6 +61,46 @@ def repeat(typing, tile, count):
 
 
 @intrinsic
+def sides(typing, rows, columns):
+    """``sides(rows, columns)``: lengths of two tuples, and their product, as literals.
+
+    So the sides of a tile can be part of the types of arguments.
+    """
+    counts = rows.count, columns.count, rows.count * columns.count
+    kind = types.Tuple([types.literal(count) for count in counts])
+    return kind(rows, columns), lambda context, builder, *_: context.make_tuple(
+        builder, kind, [ir.IntType(64)(count) for count in counts]
+    )
+
+
+@intrinsic(prefer_literal=True)
+def first_row(typing, tile, columns):
+    """``first_row(tile, columns)``: its first ``columns`` (constant) vectors."""
+    row = types.UniTuple(tile.dtype, columns.literal_value)
+
+    def emit(context, builder, signature, arguments):
+        return llvm.collect(context, builder, row, lambda i: builder.extract_value(arguments[0], i))
+
+    return row(tile, columns), emit
+
+
+@intrinsic(prefer_literal=True)
+def move_up(typing, tile, columns):
+    """``move_up(tile, columns)``: every row of ``columns`` vectors one up, zeros in the last."""
+    shift = columns.literal_value
+
+    def emit(context, builder, signature, arguments):
+        def one(i):
+            if i + shift < tile.count:
+                return builder.extract_value(arguments[0], i + shift)
+            return ir.Constant(context.get_value_type(tile.dtype), None)
+
+        return llvm.collect(context, builder, tile, one)
+
+    return tile(tile, columns), emit
+
+
+@intrinsic
 def as_numbers(typing, tile, array):
     """``as_numbers(tile, array)``: a tile of integers in the dtype of an array of floats."""
     result = types.UniTuple(Vector(array.dtype, tile.dtype.lanes), tile.count)

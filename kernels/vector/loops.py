@@ -35,21 +35,20 @@ def add_toeplitz(typing, tile, array, index, pitch, factors):
 
 
 @intrinsic(prefer_literal=True)
-def correlate(typing, tile, short, weights, place, height, width, array, index, pitch, rows):
-    """``correlate(tile, short, weights, place, height, width, array, index, pitch, rows)``.
+def correlate(typing, tile, weights, place, height, width, array, index, pitch, rows):
+    """``correlate(tile, weights, place, height, width, array, index, pitch, rows)``.
 
     Add to row i of a tile of ``rows`` (constant) rows the products of the ``height`` x ``width``
     weights from ``place`` on with the vectors side by side that lie there, the first at
     ``array[index + i * pitch]``. Every row of the array is loaded once, for all rows of the tile
     that it meets; each such number of rows has a loop of its own, so that sums stay in
-    registers. ``short`` is a tuple: its length is the height, or ``rows`` for any that is not
-    less.
+    registers. The height is at least ``rows``.
     """
-    kind, most = tile.dtype, rows.literal_value
+    most = rows.literal_value
     across = tile.count // most
 
     def emit(context, builder, signature, arguments):
-        sums, _, flat, place, height, width, samples, index, pitch, _ = arguments
+        sums, flat, place, height, width, samples, index, pitch, _ = arguments
         number = width.type
         total = [builder.extract_value(sums, n) for n in range(tile.count)]
 
@@ -57,53 +56,89 @@ def correlate(typing, tile, short, weights, place, height, width, array, index, 
             """Add what row ``row`` of the array, all of its columns, gives to some rows."""
             at = builder.add(index, builder.mul(row, pitch))
             begin = llvm.address(context, builder, array, samples, at)
-            at = builder.add(place, builder.mul(row, width))
-            taps = {
-                i: llvm.nth(context, builder, weights, (flat, at, builder.neg(width)), i)
-                for i in range(low, high)
-            }
-            return llvm.loop(
-                builder, width, total, lambda step, total: add(begin, taps, step, total)
-            )
+            last = flat, builder.add(place, builder.mul(row, width)), builder.neg(width)
+            taps = [llvm.nth(context, builder, weights, last, i) for i in range(low, high)]
+            return _meet(context, builder, tile.dtype, total, across, low, taps, begin, width)
 
-        def add(begin, taps, step, total):
-            total = list(total)
-            pointers = (
-                builder.gep(begin, [builder.add(step, number(j * kind.lanes))])
-                for j in range(across)
-            )
-            seen = [
-                builder.load(
-                    llvm.pointer(builder, context, kind, pointer),
-                    align=llvm.element_bytes(context, kind),
-                )
-                for pointer in pointers
-            ]
-            for i, tap in taps.items():
-                weight = llvm.splat(builder, builder.load(builder.gep(tap, [step])), kind.lanes)
-                for n, vector in enumerate(seen, i * across):
-                    total[n] = llvm.fused(context, builder, kind, weight, vector, total[n])
-            return total
-
-        if short.count < most:
-            for row in range(short.count + most - 1):
-                low, high = max(row - short.count + 1, 0), min(row + 1, most)
-                total = meet(total, number(row), low, high)
-        else:
-            for row in range(most - 1):
-                total = meet(total, number(row), 0, row + 1)
-            between = builder.sub(height, number(most - 1))
-            total = llvm.loop(
-                *(builder, between, total),
-                lambda step, total: meet(total, builder.add(step, number(most - 1)), 0, most),
-            )
-            for row in range(most - 1):
-                total = meet(total, builder.add(height, number(row)), row + 1, most)
+        for row in range(most - 1):
+            total = meet(total, number(row), 0, row + 1)
+        between = builder.sub(height, number(most - 1))
+        total = llvm.loop(
+            *(builder, between, total),
+            lambda step, total: meet(total, builder.add(step, number(most - 1)), 0, most),
+        )
+        for row in range(most - 1):
+            total = meet(total, builder.add(height, number(row)), row + 1, most)
         return llvm.collect(context, builder, tile, total.__getitem__)
 
     integer = types.intp
     sizes = integer, integer, integer
-    return tile(tile, short, weights, *sizes, array, integer, integer, rows), emit
+    return tile(tile, weights, *sizes, array, integer, integer, rows), emit
+
+
+@intrinsic(prefer_literal=True)
+def correlate_row(
+    typing, tile, weights, place, apart, width, array, index, pitch, planes, several, columns
+):
+    """Add to a tile, ``columns`` (constant) vectors a row, what one row of samples gives to it.
+
+    To row i are added the products of the ``width`` weights from ``place - i * width`` on with the
+    vectors side by side that lie there, the first at ``array[index]``; and so on for ``planes``,
+    ``apart`` among the weights and ``pitch`` in the array. ``several`` is a tuple: of more than one
+    entry if there may be more than one plane, as a loop around one costs a tenth.
+    """
+    across = columns.literal_value
+
+    def emit(context, builder, signature, arguments):
+        sums, flat, place, apart, width, samples, index, pitch, planes, *_ = arguments
+        total = [builder.extract_value(sums, n) for n in range(tile.count)]
+
+        def meet(plane, total):
+            at = builder.add(index, builder.mul(plane, pitch))
+            begin = llvm.address(context, builder, array, samples, at)
+            last = flat, builder.add(place, builder.mul(plane, apart)), builder.neg(width)
+            rows = range(tile.count // across)
+            taps = [llvm.nth(context, builder, weights, last, i) for i in rows]
+            return _meet(context, builder, tile.dtype, total, across, 0, taps, begin, width)
+
+        if several.count > 1:
+            total = llvm.loop(builder, planes, total, meet)
+        else:
+            total = meet(planes.type(0), total)
+        return llvm.collect(context, builder, tile, total.__getitem__)
+
+    integer = types.intp
+    left, right = (weights, integer, integer, integer), (array, integer, integer, integer)
+    return tile(tile, *left, *right, several, columns), emit
+
+
+def _meet(context, builder, kind, total, across, first, taps, samples, width):
+    """Add what a row of samples gives to rows of sums, each ``across`` vectors side by side.
+
+    The samples begin at an address, and so do the ``width`` weights ``taps[i]`` of row
+    ``first + i``.
+    """
+
+    def add(step, total):
+        total = list(total)
+        pointers = (
+            builder.gep(samples, [builder.add(step, step.type(j * kind.lanes))])
+            for j in range(across)
+        )
+        seen = [
+            builder.load(
+                llvm.pointer(builder, context, kind, pointer),
+                align=llvm.element_bytes(context, kind),
+            )
+            for pointer in pointers
+        ]
+        for i, tap in enumerate(taps, first):
+            weight = llvm.splat(builder, builder.load(builder.gep(tap, [step])), kind.lanes)
+            for n, vector in enumerate(seen, i * across):
+                total[n] = llvm.fused(context, builder, kind, weight, vector, total[n])
+        return total
+
+    return llvm.loop(builder, width, total, add)
 
 
 @intrinsic(prefer_literal=True)

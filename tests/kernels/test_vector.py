@@ -335,3 +335,40 @@ def test_of_the_last_vector_half_may_be_there(dtype):
     _add_half(left, np.array([0, 5]), right, 5, result)
     expected = np.pad(left @ right, ((0, 0), (0, lanes - lanes // 2)))
     assert np.allclose(result, expected, atol=100 * np.finfo(dtype).eps)
+
+
+@njit
+def _roll(array, tall, wide, result):
+    rows, columns, count = vector.sides(tall, wide)
+    tile = vector.move_up(vector.load_tile(array, 0, 8, 8, count), columns)
+    vector.store_tile(result, 0, 8, tile)
+    vector.store_tile(result, 48, 8, vector.first_row(tile, columns))
+    result[-1] = rows
+
+
+def test_rows_of_a_tile_move_up():
+    array, result = numbers(48), np.empty(65, np.float32)
+    _roll(array, (0,) * 3, (0,) * 2, result)
+    assert np.array_equal(result[:32], array[16:])
+    assert not result[32:48].any()
+    assert np.array_equal(result[48:64], array[16:32])
+    assert result[-1] == 3
+
+
+@njit
+def _correlate_row(weights, array, several, planes, result):
+    tile = vector.load_tile(result, 0, 8, 8, 6)
+    tile = vector.correlate_row(tile, weights, 10, 15, 5, array, 2, 30, planes, several, 2)
+    vector.store_tile(result, 0, 8, tile)
+
+
+@pytest.mark.parametrize("planes", [1, 2])
+def test_a_row_of_samples_gives_to_all_rows_of_a_tile(planes):
+    weights, array, result = numbers(30), numbers(60), numbers(48)
+    expected = result.reshape(3, 16).copy()
+    for plane in range(planes):
+        for row in range(3):
+            taps = weights.reshape(2, 3, 5)[plane, 2 - row]
+            expected[row] += np.correlate(array[30 * plane + 2 :][:20], taps, "valid")
+    _correlate_row(weights, array, (0,) * planes, planes, result)
+    assert np.allclose(result, expected.ravel(), atol=1e-5)
