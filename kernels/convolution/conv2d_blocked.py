@@ -33,8 +33,7 @@ def _set_part(
     groups,
     weights,
     pack_groups,
-    sides,
-    target,
+    apart,
     blocks,
     share,
     own,
@@ -46,8 +45,8 @@ def _set_part(
     ----------
     pixels : ndarray
     axes : (ndarray, ndarray)
-        From `reached` or `reached_by_tap`, for rows and for columns.
-    pitches, sides
+        From `reached`, for rows and for columns.
+    pitches, apart
         See `sort_outputs`.
     shifts : ndarray, shape (rows of taps, columns of taps)
         How far from the first what a tap sees lies.
@@ -59,8 +58,6 @@ def _set_part(
         As in `Weights`; those that are given, only for as many outputs as are worked on together.
     pack_groups : (int, int)
         Address of what packs a block of filters.
-    target : (int, int, int)
-        Row and column of the first output in the result, and how far apart they lie there.
     blocks : (ndarray, ndarray)
         From `filter_bounds` and `addresses_of`.
     share : (int, int)
@@ -70,7 +67,12 @@ def _set_part(
     result : ndarray, shape (batch, filters, height, width)
     """
     lanes, (packed, filters, turned), (bounds, addresses) = vector.width(pixels), weights, blocks
-    count, depth, (deep, by_tap) = own[1] - own[0], groups[1] * shifts.size, panels
+    sides, count, depth, (deep, by_tap) = (
+        result.shape[2:],
+        own[1] - own[0],
+        groups[1] * shifts.size,
+        panels,
+    )
     turns = min(max((count * sides[1] + RUN // 2) // RUN, 1), count)
     most = (count + turns - 1) // turns
     often = len(axes[0]) * len(axes[1]) if by_tap else 1
@@ -85,7 +87,7 @@ def _set_part(
     room = np.empty(panel if filters.size else 0, pixels.dtype)
     for turn in range(turns):
         rows = own[0] + turn * count // turns, own[0] + (turn + 1) * count // turns
-        number = sort_outputs(axes[0], axes[1], rows, sides, pitches, seen, places, runs)
+        number = sort_outputs(axes[0], axes[1], rows, sides, apart, pitches, seen, places, runs)
         for block in range(share[0], share[1]):
             first, end = bounds[block], bounds[block + 1]
             wide = (end - first + lanes - 1) // lanes
@@ -100,7 +102,7 @@ def _set_part(
                 add, outputs = by_tap or begin > 0, (seen, places)
                 task = pixels, outputs, runs[:number], shifts, groups, some, here, start, sums, add
                 call((addresses[block, 0], addresses[block, 1]), task)
-            write_outputs(sums, wide, first // lanes, rows, sides, target, square, result)
+            write_outputs(sums, wide, first // lanes, rows, square, result)
 
 
 @njit(cache=True, parallel=True)
@@ -114,19 +116,18 @@ def _set_parts(
     groups,
     weights,
     pack_groups,
-    sides,
-    target,
+    apart,
     blocks,
     parts,
     result,
 ):
-    rows, count = result.shape[0] * sides[0], len(blocks[1])
+    rows, count = result.shape[0] * result.shape[2], len(blocks[1])
     for part in prange(parts[0] * parts[1]):
         i, j = np.int64(part) // parts[1], np.int64(part) % parts[1]
         own = i * rows // parts[0], (i + 1) * rows // parts[0]
         share = j * count // parts[1], (j + 1) * count // parts[1]
         seen = pixels, axes, pitches, shifts, panels, groups
-        call(set_part, (*seen, weights, pack_groups, sides, target, blocks, share, own, result))
+        call(set_part, (*seen, weights, pack_groups, apart, blocks, share, own, result))
 
 
 @lru_cache(PLANS)
@@ -144,17 +145,17 @@ def _plan(axes, steps, size, pitches, channels, shape, dtype, threads, writeable
     writeable : bool
         See `addresses_of`.
     """
-    (rows, columns), (step, apart), (image, row, pixel) = axes, steps, pitches
-    shifts = np.add.outer(np.multiply(rows.shifts, row), np.multiply(columns.shifts, pixel))
-    divided = division(axes, step, size, channels, shape, dtype, threads, given)
+    (step, apart), (image, row, pixel) = steps, pitches
+    down, beside = ([shift for axis in along for shift in axis.shifts] for along in axes)
+    shifts = np.add.outer(np.multiply(down, row), np.multiply(beside, pixel))
+    divided = division(axes, steps, size, channels, shape, dtype, threads, given)
     blocks = divided.bounds, addresses_of(dtype, shape[1], divided.bounds, writeable)
     pixels = divided.seen, (image, row * step, pixel * step), shifts, divided.panels
-    outputs = (rows.count, columns.count), (rows.first, columns.first, apart), blocks
-    return pixels, outputs, divided
+    return pixels, (apart, blocks), divided
 
 
 def correlate(pixels, size, channels, weights, axes, steps, result):
-    """Set the outputs that lie a step apart in the result; taps reach them.
+    """Set the outputs.
 
     Parameters
     ----------
@@ -163,13 +164,13 @@ def correlate(pixels, size, channels, weights, axes, steps, result):
         Rows and columns of an image.
     channels : int
     weights : Weights
-    axes : (Axis, Axis)
-        For rows and for columns, with shifts from the first pixel.
-    steps : (int, int)
-        Pixels from what one output sees to what the next does, and how far apart they lie in the
-        result.
+    axes : (tuple of Axis, tuple of Axis)
+        For rows and for columns, with shifts from the first pixel; taps of all axes in this order.
+    steps
+        See `division`.
+    result : ndarray, shape (batch, filters, height, width)
     """
-    own = channels, result.shape[:2], result.dtype, numba.get_num_threads()
+    own = channels, result.shape, result.dtype, numba.get_num_threads()
     writeable = pixels.flat.flags.writeable
     seen, outputs, divided = _plan(
         axes, steps, size, pixels.pitches, *own, writeable, weights.filters.size > 0
@@ -180,7 +181,7 @@ def correlate(pixels, size, channels, weights, axes, steps, result):
     packing = tuple(weights), address_of_packing(weights)
     task = pixels.flat, *seen, (pixels.groups, channels), *packing, *outputs
     if shares == (1, 1):
-        _set_part(*task, (0, len(outputs[2][1])), (0, len(result) * axes[0].count), result)
+        _set_part(*task, (0, len(divided.bounds) - 1), (0, len(result) * result.shape[2]), result)
     else:
         _set_parts(address_of(_set_part, *task, shares, shares, result), *task, shares, result)
 
@@ -195,7 +196,11 @@ def _geometry(size, filter_size, stride, padding, dilation):
     """Sides of the outputs, axes of these, how far apart pixels are laid out, and how many."""
     sides = output_sides(size, filter_size, stride, padding, dilation)
     axes = tuple(
-        Axis(0, count, range(taps), (), tuple(range(-before, taps * dilation - before, dilation)))
+        (
+            Axis(
+                0, count, range(taps), (), tuple(range(-before, taps * dilation - before, dilation))
+            ),
+        )
         for count, taps, (before, _) in zip(sides, filter_size, padding)
     )
     step = sampled(filter_size, stride, padding)
@@ -205,10 +210,10 @@ def _geometry(size, filter_size, stride, padding, dilation):
 def _workspace(images, filters, *, stride, padding, dilation, **_):
     """Images laid out, packed weights, and sums."""
     own = images.shape[2:], filters.shape[2:], stride, padding, dilation
-    _, axes, step, size = _geometry(*own)
-    layer = filters.shape[1], (len(images), len(filters)), images.dtype
+    sides, axes, step, size = _geometry(*own)
+    layer = filters.shape[1], (len(images), len(filters), *sides), images.dtype
     laid_out = laid_out_elements(images, step) * images.itemsize
-    return laid_out + correlate_bytes(axes, stride // step, size, *layer)
+    return laid_out + correlate_bytes(axes, (stride // step, 1), size, *layer)
 
 
 def _run(images, filters, *, stride, padding, dilation, groups, out, weights):

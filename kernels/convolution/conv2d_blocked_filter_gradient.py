@@ -41,7 +41,7 @@ def _write(sums, at, step, target, steps, own, taps, square, result):
         plane = min(lanes, columns - j), beside
         to = target[0] + j * beside + own[0]
         if taps == 1 and beside > 1:
-            unpack_row(sums, at + j, width, rows, plane, square, result, to, 1)
+            unpack_row(sums, at + j, width, rows, plane, square, result, to)
             continue
         for i in range(rows):
             place = at + i * width + j
@@ -50,7 +50,7 @@ def _write(sums, at, step, target, steps, own, taps, square, result):
                 vector.store_first(result, to + i * below, line, plane[0])
             else:
                 count = own[1] - own[0]
-                unpack_row(sums, place, step, count, plane, square, result, to + i * below, 1)
+                unpack_row(sums, place, step, count, plane, square, result, to + i * below)
 
 
 @njit(cache=True)

@@ -6,14 +6,37 @@ from numba import njit
 from convgrad.kernels import vector
 
 
-def reached(count, step, shifts, size):
-    """Outputs along one axis that see pixels by the same taps, which lie side by side.
+def reached(axes, step, apart, size, by_tap):
+    """Outputs along one axis that see pixels by the same taps, which lie side by side, or by one.
+
+    Parameters
+    ----------
+    axes : sequence of Axis
+        Outputs of one lie ``apart``; the taps of all are counted on.
+    step : int
+        Pixels from what one output sees to what the next does.
+    apart, size : int
+    by_tap : bool
+        One tap at a time: an output is there as often as taps see pixels.
 
     Returns
     -------
     ndarray, shape (runs, 4)
-        First output and the one after the last; first tap and the one after the last.
+        First output, and where those that lie ``apart`` end; first tap and the one after the last.
     """
+    tables, taps = [], 0
+    for axis in axes:
+        table = (_by_tap if by_tap else _by_taps)(axis.count, step, axis.shifts, size)
+        table[:, :2] = table[:, :2] * apart + axis.first
+        table[:, 2:] += taps
+        tables.append(table)
+        taps += len(axis.shifts)
+    return np.concatenate(tables)
+
+
+def _by_taps(count, step, shifts, size):
+    if not shifts:
+        return np.array([(0, count, 0, 0)])
     places = np.add.outer(np.arange(count) * step, np.array(shifts))
     seen = (places >= 0) & (places < size)
     low, high = seen.argmax(1), len(shifts) - seen[:, ::-1].argmax(1)
@@ -22,14 +45,8 @@ def reached(count, step, shifts, size):
     return np.column_stack([starts, np.append(starts[1:], count), taps[starts]])
 
 
-def reached_by_tap(count, step, shifts, size):
-    """Outputs along one axis that see pixels by a tap, in the form of `reached`.
-
-    Returns
-    -------
-    ndarray, shape (taps that see pixels, 4)
-    """
-    places = np.add.outer(np.array(shifts), np.arange(count) * step)
+def _by_tap(count, step, shifts, size):
+    places = np.add.outer(np.array(shifts, np.int64), np.arange(count) * step)
     seen = (places >= 0) & (places < size)
     taps = np.flatnonzero(seen.any(1))
     seen = seen[taps]
@@ -37,7 +54,7 @@ def reached_by_tap(count, step, shifts, size):
 
 
 @njit(cache=True)
-def sort_outputs(rows, columns, own, sides, pitches, seen, places, runs):
+def sort_outputs(rows, columns, own, sides, apart, pitches, seen, places, runs):
     """Sort some rows of outputs, of one image after the other, by the taps that see pixels.
 
     Parameters
@@ -48,6 +65,8 @@ def sort_outputs(rows, columns, own, sides, pitches, seen, places, runs):
         First row, and the one after the last.
     sides : (int, int)
         Rows and columns of the outputs of an image.
+    apart : int
+        See `reached`.
     pitches : (int, int, int)
         Of what the outputs see: from image to image, from row to row, and from one to the next.
     seen, places : ndarray
@@ -66,13 +85,16 @@ def sort_outputs(rows, columns, own, sides, pitches, seen, places, runs):
     for i in range(len(rows)):
         for j in range(len(columns)):
             begin = count
-            for row in range(own[0], own[1]):
-                y = row % sides[0]
-                if rows[i, 0] <= y < rows[i, 1]:
-                    at = row // sides[0] * pitches[0] + y * pitches[1]
-                    for x in range(columns[j, 0], columns[j, 1]):
-                        seen[count] = at + x * pitches[2]
-                        places[count] = (row - own[0]) * sides[1] + x
+            for image in range(own[0] // sides[0], (own[1] - 1) // sides[0] + 1):
+                above = image * sides[0]
+                low = rows[i, 0]
+                low += max(own[0] - above - low + apart - 1, 0) // apart * apart
+                for y in range(low, min(rows[i, 1], own[1] - above), apart):
+                    at = image * pitches[0] + y // apart * pitches[1]
+                    at += columns[j, 0] // apart * pitches[2]
+                    for x in range(columns[j, 0], columns[j, 1], apart):
+                        seen[count], at = at, at + pitches[2]
+                        places[count] = (above + y - own[0]) * sides[1] + x
                         count += 1
             if count > begin:
                 runs[number, 0], runs[number, 1] = begin, count
@@ -85,46 +107,37 @@ def sort_outputs(rows, columns, own, sides, pitches, seen, places, runs):
 
 
 @njit(cache=True)
-def unpack_row(sums, at, step, count, plane, square, result, place, apart):
+def unpack_row(sums, at, step, count, plane, square, result, place):
     """Write the outputs of a row, a vector of filters each, to the planes of ``plane`` filters."""
     lanes = vector.width(sums)
     filters, size = plane
     for column in range(0, count, lanes):
         # The last tile reaches back to be whole: parts of one take longer.
-        x = max(min(column, count - lanes), 0) if apart == 1 else column
+        x = max(min(column, count - lanes), 0)
         some = min(lanes, count - x)
         tile = vector.load_tile(sums, at + x * step, step, lanes, lanes)
-        to = place + x * apart
-        if apart == 1 and filters == lanes and some == lanes:
-            vector.store_tile(result, to, size, vector.transpose(tile))
+        if filters == lanes and some == lanes:
+            vector.store_tile(result, place + x, size, vector.transpose(tile))
             continue
         vector.store_tile(square, 0, lanes, vector.transpose(tile))
         for i in range(filters):
-            if apart == 1:
-                kept = vector.load(square, i * lanes, lanes)
-                vector.store_first(result, to + i * size, kept, some)
-            else:
-                for j in range(some):
-                    result[to + i * size + j * apart] = square[i * lanes + j]
+            kept = vector.load(square, i * lanes, lanes)
+            vector.store_first(result, place + x + i * size, kept, some)
 
 
 @njit(cache=True)
-def write_outputs(sums, vectors, first, own, sides, target, square, result):
+def write_outputs(sums, vectors, first, own, square, result):
     """Write the outputs of some rows with ``vectors`` vectors of filters from ``first`` on."""
     lanes, flat = vector.width(sums), result.reshape(-1)
     filters, height, across = result.shape[1:]
-    down, beside, apart = target
     row = own[0]
     while row < own[1]:
-        image, y = row // sides[0], row % sides[0]
-        # Nothing lies between rows that are whole: they are one.
-        whole = sides[1] == across and apart == 1
-        some = min(own[1] - row, sides[0] - y) if whole else 1
+        image, y = row // height, row % height
+        some = min(own[1] - row, height - y)
         for part in range(vectors):
             number = (first + part) * lanes
             plane = min(lanes, filters - number), height * across
-            place = (image * filters + number) * plane[1] + (down + y * apart) * across + beside
-            at = ((row - own[0]) * sides[1] * vectors + part) * lanes
-            count = some * sides[1]
-            unpack_row(sums, at, vectors * lanes, count, plane, square, flat, place, apart)
+            place = (image * filters + number) * plane[1] + y * across
+            at = ((row - own[0]) * across * vectors + part) * lanes
+            unpack_row(sums, at, vectors * lanes, some * across, plane, square, flat, place)
         row += some

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 
 from convgrad.kernels import vector
-from convgrad.kernels.convolution.conv2d_blocked_outputs import reached, reached_by_tap
+from convgrad.kernels.convolution.conv2d_blocked_outputs import reached
 from convgrad.kernels.convolution.conv2d_blocked_weights import VECTORS, filter_bounds
 from convgrad.kernels.convolution.conv2d_numba_planes import PLANS
 
@@ -32,7 +32,7 @@ class Division(NamedTuple):
     """How the work of a layer is divided."""
 
     seen: tuple
-    """From `reached` or `reached_by_tap`, for rows and for columns."""
+    """From `reached`, for rows and for columns."""
     panels: tuple
     """Vectors of channels that are summed over at a time, and whether by single taps."""
     bounds: np.ndarray
@@ -58,54 +58,65 @@ def _shares(rows, columns, bounds, parts):
     return min(((down, min(parts // down, blocks)) for down in downs), key=largest)
 
 
-def _filled(axes, batch):
+def _most_taps(axes):
+    """Taps that reach an output."""
+    return prod(max(len(axis.shifts) for axis in along) for along in axes)
+
+
+def _all_taps(axes):
+    return prod(sum(len(axis.shifts) for axis in along) for along in axes)
+
+
+def _products(axes):
+    """Of a channel and a filter of one image."""
+    return prod(sum(axis.count * len(axis.shifts) for axis in along) for along in axes)
+
+
+def _filled(seen, apart, batch):
     """Share of the work of tiles that counts, if outputs are sorted by all taps that they see.
 
     A tile of two waits for its weights as long as one of four takes.
     """
-    outputs, taps = (
-        np.outer(*(axis[:, end] - axis[:, end - 1] for axis in axes)) for end in (1, 3)
-    )
+    outputs = np.outer(*(-((table[:, 0] - table[:, 1]) // apart) for table in seen))
+    taps = np.outer(*(table[:, 3] - table[:, 2] for table in seen))
     work = np.maximum(batch * outputs + batch * outputs % 2, 4) * taps
     return (batch * outputs * taps).sum() / max(work.sum(), 1)
 
 
-def _order(ranges, batch, channels, filters, dtype):
+def _order(axes, steps, size, batch, channels, filters, dtype):
     """Outputs of both axes that see pixels by the same taps, or by one; and ``panels`` of these.
 
     By single taps more of few outputs are alike, but their sums are loaded and stored for each.
-
-    Parameters
-    ----------
-    ranges : sequence of tuple
-        What `reached` takes.
-    batch, channels, filters : int
-    dtype : dtype
     """
-    lanes, axes = vector.lanes_of(dtype), tuple(reached(*one) for one in ranges)
+
+    def sorted_(by_tap):
+        return tuple(reached(along, *steps, n, by_tap) for along, n in zip(axes, size))
+
+    lanes, seen = vector.lanes_of(dtype), sorted_(False)
     vectors, depth = min(filters / lanes, VECTORS), min(channels, _DEEP)
-    taps = prod(len(shifts) for _, _, shifts, _ in ranges)
-    listed = batch * taps * prod(count for count, *_ in ranges)
-    if listed <= _LISTED and _filled(axes, batch) < depth / (depth + _REST / vectors):
-        return tuple(reached_by_tap(*one) for one in ranges), (_DEEP // lanes, True)
-    return axes, (max(_PANEL // (taps * lanes * VECTORS * vector.register_bytes()), 1), False)
+    filled = _filled(seen, steps[1], batch)
+    if batch * _products(axes) <= _LISTED and filled < depth / (depth + _REST / vectors):
+        return sorted_(True), (_DEEP // lanes, True)
+    panel = _most_taps(axes) * lanes * VECTORS * vector.register_bytes()
+    return seen, (max(_PANEL // max(panel, 1), 1), False)
 
 
 @lru_cache(PLANS)
-def division(axes, step, size, channels, shape, dtype, threads, given):
+def division(axes, steps, size, channels, shape, dtype, threads, given):
     """Divide the sums over taps that axes reach.
 
     Parameters
     ----------
-    axes : (Axis, Axis)
+    axes : (tuple of Axis, tuple of Axis)
         For rows and for columns.
-    step : int
-        Pixels from what one output sees to what the next does.
+    steps : (int, int)
+        Pixels from what one output of an axis sees to what the next does, and how far apart these
+        outputs lie.
     size : (int, int)
         Rows and columns of an image.
     channels : int
-    shape : (int, int)
-        Images and filters.
+    shape : (int, int, int, int)
+        Images, filters, rows and columns of the outputs.
     dtype : dtype
     threads : int
     given : bool
@@ -115,33 +126,31 @@ def division(axes, step, size, channels, shape, dtype, threads, given):
     -------
     Division
     """
-    (rows, columns), (batch, filters) = axes, shape
-    ranges = [(axis.count, step, axis.shifts, n) for axis, n in zip(axes, size)]
-    seen, panels = _order(ranges, batch, channels, filters, dtype)
-    taps = prod(len(axis.shifts) for axis in axes)
-    work = batch * filters * rows.count * columns.count * channels * taps
+    batch, filters, rows, columns = shape
+    seen, panels = _order(axes, steps, size, batch, channels, filters, dtype)
+    work = batch * filters * channels * _products(axes)
     parts = max(min(work // SMALLEST_PART, threads), 1)
-    few = batch * rows.count * columns.count <= RUN
+    few = batch * rows * columns <= RUN
     for least in (parts, 1) if few and given else (1,):
         bounds = filter_bounds(filters, dtype, least)
-        shares = _shares(batch * rows.count, columns.count, bounds, parts)
+        shares = _shares(batch * rows, columns, bounds, parts)
         once = few and shares[0] == 1
         if once:
             break
     return Division(seen, panels, bounds, shares, once)
 
 
-def correlate_bytes(axes, step, size, channels, shape, dtype):
+def correlate_bytes(axes, steps, size, channels, shape, dtype):
     """Bytes of packed filters, of the sums of all threads, and of where these belong.
 
     Takes what `division` takes, for filters that are given.
     """
     threads = numba.get_num_threads()
     _, (deep, by_tap), bounds, shares, once = division(
-        axes, step, size, channels, shape, dtype, threads, True
+        axes, steps, size, channels, shape, dtype, threads, True
     )
-    lanes, taps = vector.lanes_of(dtype), prod(len(axis.shifts) for axis in axes)
-    rows, columns = -(-shape[0] * axes[0].count // shares[0]), axes[1].count
+    lanes, taps = vector.lanes_of(dtype), _all_taps(axes)
+    rows, columns = -(-shape[0] * shape[2] // shares[0]), shape[3]
     outputs = -(-rows // min(max((rows * columns + RUN // 2) // RUN, 1), rows)) * columns
     weights, depth = bounds[-1] * channels * taps, channels * taps
     if once:

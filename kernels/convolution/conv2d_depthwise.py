@@ -161,7 +161,7 @@ def _set_planes(images, shape, padding, taps, weights, items, columns, apart, re
                     task = pixels, places, weights, weight, sums, at, across, steps
                     _set_row(*task, columns, apart)
                 place, size = (first * each + number) * plane + top * across, (lanes, each * plane)
-                unpack_row(sums, 0, lanes, some * across, size, square, flat, place, 1)
+                unpack_row(sums, 0, lanes, some * across, size, square, flat, place)
 
 
 @njit(cache=True, parallel=True)

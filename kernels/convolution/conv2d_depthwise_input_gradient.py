@@ -129,7 +129,7 @@ def _set_planes(slopes, each, weights, taps, geometry, items, result):
                     reaching = places[:met], weights, own_taps[:met]
                     _set_row(ring, *reaching, sums, at, pixels, stride * lanes)
             size, place = (lanes, plane), first * plane + top * width
-            unpack_row(sums, 0, lanes, some * width, size, square, written, place, 1)
+            unpack_row(sums, 0, lanes, some * width, size, square, written, place)
 
 
 @njit(cache=True, parallel=True)

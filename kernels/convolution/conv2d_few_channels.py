@@ -84,7 +84,7 @@ def _set_rows(packed, taps, stride, weights, items, apart, result):
                 size = min(lanes, filters - number), plane
                 place = (image * filters + number) * plane + row * across
                 at, wide = part * lanes, vectors * lanes
-                unpack_row(sums, at, wide, across, size, square, target, place, 1)
+                unpack_row(sums, at, wide, across, size, square, target, place)
 
 
 @njit(cache=True, parallel=True)

@@ -149,7 +149,7 @@ def _make(after, made, sums, layout, grid, job, first, outputs, scratch, result)
         count = min((end - begin) * made, depth - top) * across
         to = (image * filters + first) * depth * across + top * across
         own = min(lanes, filters - first), depth * across
-        unpack_row(outputs, 0, lanes, count, own, scratch, flat, to, 1)
+        unpack_row(outputs, 0, lanes, count, own, scratch, flat, to)
         row = end
 
 

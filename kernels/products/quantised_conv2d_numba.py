@@ -121,7 +121,7 @@ def _set_rows(words, offsets, form, image_scales, counts, units, result):
             first = panel * PANEL + part
             plane = min(lanes, filters - first), height * width
             place = ((image * filters + first) * height + y) * width
-            unpack_row(sums, part, PANEL, width, plane, square, flat, place, 1)
+            unpack_row(sums, part, PANEL, width, plane, square, flat, place)
 
 
 @njit(cache=True, parallel=True)
