@@ -60,7 +60,7 @@ def _set_tile(pixels, at, offsets, weights, first, places, pitches, sums, filter
 
 
 @njit(cache=True)
-def _set_sums(pixels, offsets, weights, first, places, pitches, sums, length, filters):
+def set_sums(pixels, offsets, weights, first, places, pitches, sums, length, filters):
     """Set ``length`` outputs of some filters, at least a vector: the last may overlap others."""
     lanes, at = vector.width(pixels), 0
     own = offsets, weights, first, places, pitches, sums, filters
@@ -165,18 +165,18 @@ def _sum_items(flat, offsets, weights, places, counts, pitches, target, items, r
                 _set_few(pixels, offsets, own[i * filter_pitch :], places, few)
         elif joint == _FILTERS:
             apart = filter_pitch, beyond
-            _set_sums(pixels, offsets, own, zero, places, apart, out, length, _ALL)
+            set_sums(pixels, offsets, own, zero, places, apart, out, length, _ALL)
         else:
             apart, i = (filter_pitch, beyond), 0
             while i < joint:
                 if joint - i > 1 and joint >= len(_HALF):
                     i = min(i, joint - len(_HALF))
                     one, row = np.int64(i * filter_pitch), out[i * beyond :]
-                    _set_sums(pixels, offsets, own, one, places, apart, row, length, _HALF)
+                    set_sums(pixels, offsets, own, one, places, apart, row, length, _HALF)
                     i += len(_HALF)
                 else:
                     one, row = np.int64(i * filter_pitch), out[i * beyond :]
-                    _set_sums(pixels, offsets, own, one, places, apart, row, length, (0,))
+                    set_sums(pixels, offsets, own, one, places, apart, row, length, (0,))
                     i += 1
         if not at_once:
             for i in range(joint):
