@@ -67,12 +67,8 @@ def _set_part(
     result : ndarray, shape (batch, filters, height, width)
     """
     lanes, (packed, filters, turned), (bounds, addresses) = vector.width(pixels), weights, blocks
-    sides, count, depth, (deep, by_tap) = (
-        result.shape[2:],
-        own[1] - own[0],
-        groups[1] * shifts.size,
-        panels,
-    )
+    sides, count, depth = result.shape[2:], own[1] - own[0], groups[1] * shifts.size
+    deep, by_tap = panels
     turns = min(max((count * sides[1] + RUN // 2) // RUN, 1), count)
     most = (count + turns - 1) // turns
     often = len(axes[0]) * len(axes[1]) if by_tap else 1

@@ -191,14 +191,11 @@ def input_gradient_few_channels(
     if out is None:
         out = np.empty((len(gradient), channels, *image_size), filters.dtype)
     before = padding[0][0], padding[1][0]
-    margin = _margin(
-        gradient.shape[3], taps[1], image_size[1], stride, before[1], dilation, filters.dtype
-    )
+    along = gradient.shape[3], taps[1], image_size[1], stride, before[1], dilation
+    margin = _margin(*along, filters.dtype)
     parts, share = _parts(gradient, filters, image_size[0])
-    own, items = (
-        (gradient, weights, tuple(taps), (stride, dilation), before, margin),
-        len(out) * share,
-    )
+    own = gradient, weights, tuple(taps), (stride, dilation), before, margin
+    items = len(out) * share
     if parts == 1:
         _set_part(*own, (0, items), share, out)
     else:
