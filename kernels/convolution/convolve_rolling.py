@@ -44,62 +44,61 @@ def low_workspace(signal, taps, shape, itemsize):
 
 
 @njit(cache=True)
-def _roll(
-    source,
-    at,
-    pitches,
-    weights,
-    taps,
-    tall,
-    wide,
-    deep,
-    seen,
-    rows,
-    ahead,
-    kept,
-    slot,
-    result,
-    to,
-    used,
-):
-    """Take rows ``rows[0]`` to ``rows[1]`` of what a strip of outputs sees, from ``at`` on.
+def _roll(samples, taps, sides, seen, rows, ahead, sums_above, outputs):
+    """Set a strip of outputs, as far as some rows of samples do.
 
     A row of samples gives to every row of sums what it has to give; then the first row of sums
-    is complete, of which the first ``used`` are written, from ``to`` on for the first row of
-    outputs, and the others move up. At the end they are kept from ``slot`` on for the rows below.
-    Of what outputs see there are planes ``seen[0]`` to ``seen[1]`` and rows ``seen[2]`` to
-    ``seen[3]``. Lines ``ahead[0]`` from the samples and ``ahead[1]`` from the outputs come into
-    the cache, unless these are 0.
+    is complete and written, and the others move up.
+
+    Parameters
+    ----------
+    samples : (ndarray, int, (int, int))
+        All, where what the first output sees begins, and how far planes and rows are apart.
+    taps : (ndarray, (int, int, int))
+        Flipped, in a row; planes, rows and columns of the filter.
+    sides
+        From `strip`.
+    seen : (int, int, int, int)
+        Planes, and rows, that are there of what outputs see: the first, and the one after the last.
+    rows : (int, int)
+        First row of what outputs see, and the one after the last.
+    ahead : (int, int)
+        How far off samples and outputs lie that shall come into the cache; nothing does for 0.
+    sums_above : (ndarray, int)
+        Sums that go from one call to the next, and where those of this strip begin.
+    outputs : (ndarray, int, int)
+        All, shape (planes, rows, columns); where the first lies, and how many of a row are set.
     """
-    lanes = vector.lanes_in(_BYTES, source)
-    line = vector.lanes_in(64, source)
-    height, across, count = vector.sides(tall, wide)
-    columns = result.shape[2]
-    outputs = result.reshape(result.size)
+    source, at, pitches = samples
+    weights, (_, height, width) = taps
+    kept, slot = sums_above
+    result, to, used = outputs
+    lanes, line = vector.lanes_in(_BYTES, source), vector.lanes_in(64, source)
+    high, across, count = vector.sides(sides[0], sides[1])
+    flat, columns = result.reshape(result.size), result.shape[2]
     sums = vector.zero_tile(source, lanes, count)
     if rows[0] > 0:
         sums = vector.load_tile(kept, slot, lanes, lanes, count)
     for row in range(rows[0], rows[1]):
+        first, place = at + row * pitches[1], to + (row - high + 1) * columns
         if seen[2] <= row < seen[3]:
-            first = at + seen[0] * pitches[0] + row * pitches[1]
-            plane = taps[1] * taps[2]
-            last = (seen[0] + 1) * plane - taps[2]
-            planes = seen[1] - seen[0]
+            begin = first + seen[0] * pitches[0]
+            last = ((seen[0] + 1) * height - 1) * width
+            apart, pitch, planes, several = height * width, pitches[0], seen[1] - seen[0], sides[2]
             sums = vector.correlate_row(
-                sums, weights, last, plane, taps[2], source, first, pitches[0], planes, deep, across
+                sums, weights, last, apart, width, source, begin, pitch, planes, several, across
             )
-        place = to + (row - height + 1) * columns
         if ahead[0]:
             for i in range(0, across * lanes, line):
-                vector.prefetch(source, at + (row + _SOON) * pitches[1] + i, 1)
-                vector.prefetch(source, at + row * pitches[1] + ahead[0] + i, 2)
-                vector.prefetch(outputs, place + ahead[1] + i, 2)
-        if row >= height - 1:
+                vector.prefetch(source, first + _SOON * pitches[1] + i, 1)
+                vector.prefetch(source, first + ahead[0] + i, 2)
+                vector.prefetch(flat, place + ahead[1] + i, 2)
+        if row >= high - 1:
             done = vector.first_row(sums, across)
             if used >= lanes:
-                vector.store_tile(outputs, place, lanes, done)
+                vector.store_tile(flat, place, lanes, done)
             else:
-                vector.store_first(outputs, place, done[0], used)
+                vector.store_first(flat, place, done[0], used)
         sums = vector.move_up(sums, across)
     vector.store_tile(kept, slot, lanes, sums)
 
@@ -129,16 +128,13 @@ def convolve_low(signal, weights, taps, tall, wide, deep, start, box, result):
     copy = np.empty(taps[0] * most * width + lanes, signal.dtype)
     kept = np.empty((columns + 3 * unit) * height, signal.dtype)
     pitches = signal.shape[1] * signal.shape[2], signal.shape[2]
-    below = most * pitches[1], _AHEAD * unit
+    ahead = most * pitches[1], _AHEAD * unit
+    filtered, wide_strip, slim_strip = (weights, taps), (tall, wide, deep), (tall, (0,), deep)
     upper = box[2] + start[1] - taps[1] + 1
     for plane in range(box[0], box[1]):
         top = plane + start[0] - taps[0] + 1
-        seen = (
-            max(-top, 0),
-            min(taps[0], signal.shape[0] - top),
-            max(-upper, 0),
-            signal.shape[1] - upper,
-        )
+        planes = max(-top, 0), min(taps[0], signal.shape[0] - top)
+        seen = (*planes, max(-upper, 0), signal.shape[1] - upper)
         to = (plane * result.shape[1] + box[2]) * columns
         at = top * pitches[0] + upper * pitches[1] + shift
         for row in range(0, total, most):
@@ -148,60 +144,22 @@ def convolve_low(signal, weights, taps, tall, wide, deep, start, box, result):
                 left = last - place
                 if left >= unit or (2 * left > unit and last - first >= unit):
                     place = min(place, last - unit)
-                    _roll(
-                        *(
-                            samples,
-                            at + place,
-                            pitches,
-                            weights,
-                            taps,
-                            tall,
-                            wide,
-                            deep,
-                            seen,
-                            rows,
-                        ),
-                        *(below, kept, slot, result, to + place, unit),
-                    )
+                    own = (samples, at + place, pitches), filtered, wide_strip, seen, rows, ahead
+                    _roll(*own, (kept, slot), (result, to + place, unit))
                     place += unit
                     slot += count * lanes
                 else:
                     place = min(place, last - lanes)
-                    _roll(
-                        *(
-                            samples,
-                            at + place,
-                            pitches,
-                            weights,
-                            taps,
-                            tall,
-                            (0,),
-                            deep,
-                            seen,
-                            rows,
-                        ),
-                        *((0, 0), kept, slot, result, to + place, lanes),
-                    )
+                    own = (samples, at + place, pitches), filtered, slim_strip, seen, rows, (0, 0)
+                    _roll(*own, (kept, slot), (result, to + place, lanes))
                     place += lanes
                     slot += height * lanes
-            own = (rows[1] - row) * width, width
             for low, high in ((0, first), (last, columns)):
                 if low < high:
                     copied = taps[0], rows[1] - row, width
                     copy_box(signal, (top, upper + row, low + shift), copied, copy)
                 for place in range(low, high, lanes):
-                    _roll(
-                        *(
-                            copy,
-                            place - low - row * width,
-                            own,
-                            weights,
-                            taps,
-                            tall,
-                            (0,),
-                            deep,
-                            seen,
-                        ),
-                        *(rows, (0, 0), kept, slot, result, to + place, min(high - place, lanes)),
-                    )
+                    here = copy, place - low - row * width, ((rows[1] - row) * width, width)
+                    own = here, filtered, slim_strip, seen, rows, (0, 0)
+                    _roll(*own, (kept, slot), (result, to + place, min(high - place, lanes)))
                     slot += height * lanes
