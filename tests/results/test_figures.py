@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.image import imread
 
 from convgrad.results.ledger import ledger, payoff
 from convgrad.results.plots import select, write_plots
@@ -216,7 +217,14 @@ def test_samples_of_a_cell_stand_together():
     assert link(2) == "samples.txt#:~:text=cell%202%3A"
 
 
-@pytest.mark.parametrize("words", ["short", "an operation with a long name: " + 10 * "words "])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "short",
+        "an operation with a long name: " + 10 * "words ",
+        "residual_network: speed-up by parameter count, 1 thread",
+    ],
+)
 def test_what_stands_above_stays_in_its_figure(words, tmp_path):
     grid = Grid(1, 1.0, 2.0)
     grid.add()
@@ -224,6 +232,7 @@ def test_what_stands_above_stays_in_its_figure(words, tmp_path):
     above = [text for text in grid.figure.texts if text.get_text() == words]
     assert len(above) == 2
     assert all(text.get_window_extent().x1 <= grid.figure.bbox.x1 for text in above)
+    assert imread(tmp_path / "picture.png")[:, -1].min() == 1
 
 
 def test_many_baselines_are_named_beside_their_lines(tmp_path):
