@@ -19,6 +19,8 @@ from convgrad.kernels.validation import plain
 _SMALLEST_PARTITION = 1 << 17
 """Multiplications of one pass, about 8 us of work: less is not worth waking a thread."""
 _MOST_PARTITIONS = 64
+_FEATURES = 6
+"""Of each output, from which on sums over lanes take less than lanes that no output fills."""
 _GROUP = 1 << 19
 """Bytes of rows that lie in L2 twice, those being read and those to be read next."""
 
@@ -59,7 +61,7 @@ def _plan(samples, size, count, itemsize):
         rows = linear_numba_wide.rows_together(size * itemsize)
         period = _period(samples, size, itemsize)
         return linear_numba_wide, (rows,), (period,), _parts(samples, size, 1, period * rows)
-    if count < lanes // 2 and vectors >= 4:
+    if count <= lanes // 2 and size >= max(_FEATURES * count, lanes // 2):
         outputs = -(-count // -(-count // 4))
         rows = linear_numba_several.ROWS[outputs - 1]
         tile = rows, outputs, rows * outputs
@@ -108,8 +110,8 @@ def numba_fused(features, targets, *, iterations, step, l2, l1, weights, out=Non
       lines takes as long as two: weights and gradient are shifted in registers. Rows to come are
       brought into L2 meanwhile. Which sums are formed, to rounding, follows from the address of X
       (``linear_numba_wide``).
-    - outputs that fill half a register, or few features: an output is a lane, a row's features are
-      broadcast, and no sum crosses lanes (``linear_numba_outputs``).
+    - outputs that fill more than half a register, or few features: an output is a lane, a row's
+      features are broadcast, and no sum crosses lanes (``linear_numba_outputs``).
     - fewer outputs: lanes are features, up to four outputs share each load of X, and a tree of
       shuffles sums up the lanes of all (``linear_numba_several``).
 
