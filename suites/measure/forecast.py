@@ -7,6 +7,9 @@ TRUSTED_S = 1e-3
 """A call shorter than this may be all overhead, which does not grow with the size."""
 TRUSTED_NAIVE_S = 5e-5
 """The same for loops, which have hardly any."""
+REACH = 1000
+"""A call says nothing of cases of more than so many times its work: most of it may have been
+overhead, or waiting for others that compile beside it. Of loops there is no such limit."""
 
 
 class Forecast:
@@ -28,14 +31,15 @@ class Forecast:
         float or None
             In proportion to the work, at the best pace that was seen: a kernel that waited for
             memory in a case of little work is not slow in one of much. None if no smaller case
-            took long enough to tell.
+            took long enough, or was large enough, to tell.
         """
         work = _work(kernel, case)
-        trusted = TRUSTED_NAIVE_S if kernel.family == "naive" else TRUSTED_S
+        naive = kernel.family == "naive"
+        trusted, least = (TRUSTED_NAIVE_S, 0) if naive else (TRUSTED_S, work / REACH)
         paces = [
             seconds / amount
             for amount, seconds in self._known[_key(kernel, case, threads)].items()
-            if amount <= work and seconds >= trusted
+            if least <= amount <= work and seconds >= trusted
         ]
         return min(paces) * work if paces else None
 
