@@ -7,9 +7,9 @@ TRUSTED_S = 1e-3
 """A call shorter than this may be all overhead, which does not grow with the size."""
 TRUSTED_NAIVE_S = 5e-5
 """The same for loops, which have hardly any."""
-REACH = 1000
-"""A call says nothing of cases of more than so many times its work: most of it may have been
-overhead, or waiting for others that compile beside it. Of loops there is no such limit."""
+FAR, TRUSTED_FAR_S = 1000, 1e-2
+"""And the same for cases of more than so many times its work: kernels that compile beside it have a
+part in a short call, which is foretold as many times."""
 
 
 class Forecast:
@@ -31,15 +31,16 @@ class Forecast:
         float or None
             In proportion to the work, at the best pace that was seen: a kernel that waited for
             memory in a case of little work is not slow in one of much. None if no smaller case
-            took long enough, or was large enough, to tell.
+            took long enough to tell.
         """
         work = _work(kernel, case)
-        naive = kernel.family == "naive"
-        trusted, least = (TRUSTED_NAIVE_S, 0) if naive else (TRUSTED_S, work / REACH)
+        near, far = TRUSTED_S, TRUSTED_FAR_S
+        if kernel.family == "naive":
+            near = far = TRUSTED_NAIVE_S
         paces = [
             seconds / amount
             for amount, seconds in self._known[_key(kernel, case, threads)].items()
-            if least <= amount <= work and seconds >= trusted
+            if amount <= work and seconds >= (far if work > FAR * amount else near)
         ]
         return min(paces) * work if paces else None
 
