@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 from numba import njit
+from numba.extending import register_jitable
 
 from convgrad.kernels import vector
 from convgrad.kernels.convolution.convolve_border import copy_box
@@ -30,17 +31,28 @@ def strip(taps):
     return (0,) * rows, (0,) * min(_SUMS // rows, _WIDEST), (0,) * min(taps[0], 2)
 
 
-def low_workspace(signal, taps, shape, itemsize):
+def low_workspace(signal, taps, shape, start, itemsize):
     """Elements that `convolve_low` needs: sums that go from stripe to stripe, and its copies."""
-    lanes = _BYTES // itemsize
-    rows, columns = shape[1] + taps[1] - 1, shape[2]
-    most = min(max(_STRIPE // (columns * itemsize), _LOWEST), rows)
-    border = 0 if columns == signal[2] - taps[2] + 1 >= lanes else taps[2] - 1
-    if columns - 2 * border < 2 * lanes:
-        border = columns
-    width = -(-border // lanes) * lanes + taps[2] - 1
-    unit = len(strip(taps)[1]) * lanes
-    return (columns + 3 * unit) * taps[1] + taps[0] * most * width + lanes
+    lanes, unit = _BYTES // itemsize, len(strip(taps)[1]) * (_BYTES // itemsize)
+    *_, most, width = _divide(signal, taps, shape, start, lanes, itemsize)
+    most = min(most, shape[1] + taps[1] - 1)
+    return (shape[2] + 3 * unit) * taps[1] + taps[0] * most * width + lanes
+
+
+@register_jitable
+def _divide(signal, taps, shape, start, lanes, itemsize):
+    """First column that sees no border, the one after the last, and what they are divided into.
+
+    That is the rows of a stripe, and the columns of a copy of what is seen at the border.
+    """
+    columns, shift = shape[2], start[2] - taps[2] + 1
+    first = min((max(-shift, 0) + lanes - 1) // lanes * lanes, columns)
+    last = min(signal[2] - shift - taps[2] + 1, columns)
+    if last - first < lanes:
+        first, last = columns, columns
+    width = (max(first, columns - last) + lanes - 1) // lanes * lanes + taps[2] - 1
+    most = max(_STRIPE // (max(columns, width) * itemsize), _LOWEST)
+    return first, last, most, width
 
 
 @njit(cache=True)
@@ -116,15 +128,12 @@ def convolve_low(signal, weights, taps, tall, wide, deep, start, box, result):
     height, across, count = vector.sides(tall, wide)
     unit = across * lanes
     samples = signal.reshape(signal.size)
-    columns = result.shape[2]
-    shift = start[2] - taps[2] + 1
-    first = min((max(-shift, 0) + lanes - 1) // lanes * lanes, columns)
-    last = min(signal.shape[2] - shift - taps[2] + 1, columns)
-    if last - first < lanes:
-        first, last = columns, columns
+    columns, shift = result.shape[2], start[2] - taps[2] + 1
+    first, last, most, width = _divide(
+        signal.shape, taps, result.shape, start, lanes, signal.itemsize
+    )
     total = box[3] - box[2] + height - 1
-    most = min(max(_STRIPE // (columns * signal.itemsize), _LOWEST), total)
-    width = (max(first, columns - last) + lanes - 1) // lanes * lanes + taps[2] - 1
+    most = min(most, total)
     copy = np.empty(taps[0] * most * width + lanes, signal.dtype)
     kept = np.empty((columns + 3 * unit) * height, signal.dtype)
     pitches = signal.shape[1] * signal.shape[2], signal.shape[2]

@@ -189,12 +189,13 @@ def _serves(signal, taps, *, mode):
 
 def _workspace(signal, taps, *, mode):
     """The flipped taps, and for each thread copies of what is seen at the border."""
-    *operands, shape = layout(signal.shape, taps.shape, mode).volumes
+    _, (*operands, shape), start = layout(signal.shape, taps.shape, mode)
     threads = min(_parts(shape, min(taps.size, signal.size)), numba.get_num_threads())
     planes, rows, columns = sides = min(operands, key=prod)
     if rows <= MOST_ROWS:
-        copy = low_workspace(max(operands, key=prod), sides, shape, signal.itemsize)
-        return (prod(sides) + threads * copy) * signal.itemsize
+        longer = max(operands, key=prod)
+        own = low_workspace(longer, sides, shape, start, signal.itemsize)
+        return (prod(sides) + threads * own) * signal.itemsize
     lanes = _BYTES // signal.itemsize
     unit = _VECTORS * lanes
     copy = planes * (rows + _ROWS - 1) * (-(-shape[2] // unit) * unit + columns - 1) + lanes
@@ -216,8 +217,8 @@ def numba_stripes(signal, taps, *, mode, out=None):
     all outputs. Lines of outputs are fetched before they are written.
 
     2 n k flops; signal and result are moved once, and every output sums in one order, however
-    many threads there are. The shorter operand takes the part of the taps. Images of 5 x 5 taps
-    and less wait for the memory; beyond about 25 x 25 an FFT of blocks needs less. The first call
+    many threads there are. The shorter operand takes the part of the taps. Large images with 3 x 3
+    taps wait for the memory; beyond about 25 x 25 an FFT of blocks needs less. The first call
     compiles for the height of the filter: 1 to 6, or more.
     """
     signal, taps, result, start, out = as_volumes(signal, taps, mode, out)
