@@ -42,25 +42,23 @@ def _period(samples, size, itemsize):
 
 def _plan(samples, size, count, itemsize):
     """(module, its tiles' lengths, period of rows where it has such, parts)."""
-    lanes = vector.register_bytes() // itemsize
-    vectors, narrow = -(-size // lanes), linear_numba_narrow.ROWS
-    if count == 1 and vectors <= len(narrow) and samples >= narrow[vectors - 1]:
-        rows = narrow[vectors - 1]
-        width = lanes if vectors > 1 else min(max(1 << (size - 1).bit_length(), 4), lanes)
-        parts = _parts(samples, max(size, rows), 1, rows)
-        return linear_numba_narrow, (width, vectors, rows), (), parts
+    narrow = linear_numba_narrow.shape(size, itemsize) if count == 1 else None
+    if narrow and samples >= narrow[-1]:
+        parts = _parts(samples, max(size, narrow[-1]), 1, narrow[-1])
+        return linear_numba_narrow, narrow, (), parts
     streamed = linear_numba_streamed
     if (
         count == 1
-        and vectors > len(narrow)
+        and not narrow
         and size * itemsize <= streamed.LONGEST
         and samples * size * itemsize >= streamed.LEAST
     ):
         return streamed, (streamed.ROWS,), (), _parts(samples, size, 1, streamed.ROWS)
-    if count == 1 and vectors > len(narrow):
+    if count == 1 and not narrow:
         rows = linear_numba_wide.rows_together(size * itemsize)
         period = _period(samples, size, itemsize)
         return linear_numba_wide, (rows,), (period,), _parts(samples, size, 1, period * rows)
+    lanes = vector.register_bytes() // itemsize
     if count <= lanes // 2 and size >= max(_FEATURES * count, lanes // 2):
         outputs = -(-count // -(-count // 4))
         rows = linear_numba_several.ROWS[outputs - 1]

@@ -6,58 +6,76 @@ from numba import njit, prange
 from convgrad.kernels import vector
 from convgrad.kernels.lines import LINE, zeros
 
-ROWS = {64: (8, 4, 4, 2) + 12 * (1,), 32: (4, 2, 1, 1), 16: (4, 2, 1, 1)}[vector.register_bytes()]
-"""Rows that go together, for 1, 2, ... vectors a row: as many as fit beside weights and gradient.
+_ROWS = {
+    64: ((64, (4, 4, 4, 2, 2, 2, 2) + 9 * (1,)),),
+    32: ((32, (4, 2, 1, 1)),),
+    16: ((16, (4, 2, 1, 1)),),
+}[vector.register_bytes()]
+"""Bytes of a vector, and rows that go together for 1, 2, ... of them a row.
 
-With more than eight of 32 registers, weights and gradient are in L1, and a row still is loaded
-once: from memory that is faster than several rows that are loaded twice.
+As many as fit beside weights and gradient. With more than eight of 32 registers these are in L1,
+and a row still is loaded once: from memory that is faster than rows that are loaded twice.
 """
+if vector.datapath_bytes() < vector.register_bytes():
+    # Half a register takes half the time, and has a step less of sums over lanes.
+    _ROWS = (vector.datapath_bytes(), (4, 4, 4, 4)), *_ROWS
 _AHEAD = 1 << 12
-"""Bytes from rows of one vector to those that are brought into L1 meanwhile.
+"""Bytes from rows within a cache line to those that are brought into L1 meanwhile.
 
 They take as long to compute as to read, and memory must not wait for it.
 """
 
 
+def shape(size, itemsize):
+    """Lanes of a vector, vectors of a row and rows of a tile; None for too many features."""
+    for width, rows in _ROWS:
+        vectors = -(-size * itemsize // width)
+        if vectors <= len(rows):
+            lanes = width // itemsize
+            if vectors == 1:
+                lanes = min(max(1 << (size - 1).bit_length(), 4), lanes)
+            return lanes, vectors, rows[vectors - 1]
+    return None
+
+
 @njit(cache=True, forceinline=True)
 def _meet(features, targets, w, row, lanes, tile, rows):
-    """Rows from ``row`` on, and what the weights predict of them beyond their targets."""
-    size, together = features.shape[1], len(rows)
-    x = vector.load_rows(features, row * size, size, len(lanes), together, len(tile), size)
-    return x, vector.totals(vector.multiply_rows(x, w)) - vector.load(targets, row, together)
+    """Rows from ``row`` on, and what the weights lack of each target, in all lanes."""
+    size, width, together = features.shape[1], len(lanes), len(rows)
+    y = vector.load_rows(targets, row, 1, width, together, 1, 1)
+    x = vector.load_rows(features, row * size, size, width, together, len(tile), size)
+    return x, vector.sum_lanes(vector.subtract_rows(y, x, w))
 
 
 @njit(cache=True)
 def _gradient(features, targets, weights, gradient, first, last, lanes, tile, rows):
     """Set ``gradient`` to ``X^T (X w - y)`` of some rows, at least ``len(rows)``.
 
-    Rows are loaded once, and stay until those after them have met the weights: sums over lanes
-    have the time that takes. The last rows may overlap those before, with residuals of zero.
+    Rows are loaded once. The last ones may overlap those before, and then lack nothing.
     """
     size, width, together = features.shape[1], len(lanes), len(rows)
+    line, ahead = LINE // features.itemsize, _AHEAD // features.itemsize
     w = vector.load_tile(weights, 0, width, width, len(tile))
     total = vector.zero_tile(features, width, len(tile))
-    x, residuals = _meet(features, targets, w, first, lanes, tile, rows)
-    row = first + together
-    line, ahead = LINE // features.itemsize, _AHEAD // features.itemsize
+    vector.align_stack()
+    row = first
     while row <= last - together:
-        if len(tile) == 1:
-            for place in range(0, together * width, line):
+        if len(tile) * width <= line:
+            for place in range(0, together * len(tile) * width, line):
                 vector.prefetch(features, row * size + ahead + place, 1)
-        before, factors = x, vector.spread(residuals, width)
-        x, residuals = _meet(features, targets, w, row, lanes, tile, rows)
-        total = vector.add_scaled_rows(total, factors, before)
+        x, lacks = _meet(features, targets, w, row, lanes, tile, rows)
+        total = vector.add_scaled_rows(total, lacks, x)
         row += together
-    total = vector.add_scaled_rows(total, vector.spread(residuals, width), x)
     if row < last:
-        x, residuals = _meet(features, targets, w, last - together, lanes, tile, rows)
-        kept = np.empty(together, features.dtype)
-        vector.store(kept, 0, residuals)
-        for i in range(row + together - last):
-            kept[i] = 0
-        factors = vector.broadcast_tile(kept, 0, 1, width, together)
-        total = vector.add_scaled_rows(total, factors, x)
+        x, lacks = _meet(features, targets, w, last - together, lanes, tile, rows)
+        kept = np.empty(together * width, features.dtype)
+        vector.store_tile(kept, 0, width, lacks)
+        kept[: (row + together - last) * width] = 0
+        lacks = vector.load_tile(kept, 0, width, width, together)
+        total = vector.add_scaled_rows(total, lacks, x)
     vector.store_tile(gradient, 0, width, total)
+    for j in range(len(gradient)):
+        gradient[j] = -gradient[j]
 
 
 @njit(cache=True)

@@ -21,7 +21,7 @@ from convgrad.kernels.vector.lanes import (
     move_up,
     repeat,
     sides,
-    spread,
+    sum_lanes,
     total,
     totals,
     transpose,
@@ -50,6 +50,7 @@ from convgrad.kernels.vector.memory import (
     store_tile,
 )
 from convgrad.kernels.vector.registers import (
+    align_stack,
     datapath_bytes,
     lanes_in,
     lanes_of,
@@ -65,6 +66,7 @@ from convgrad.kernels.vector.sums import (
     add_tiles,
     multiply_add,
     multiply_rows,
+    subtract_rows,
 )
 
 __all__ = [
@@ -78,6 +80,7 @@ __all__ = [
     "add_scaled_rows",
     "add_tiles",
     "add_toeplitz",
+    "align_stack",
     "as_numbers",
     "broadcast",
     "broadcast_tile",
@@ -103,12 +106,13 @@ __all__ = [
     "repeat",
     "rotate",
     "sides",
-    "spread",
     "store",
     "store_first",
     "store_rows",
     "store_scattered",
     "store_tile",
+    "subtract_rows",
+    "sum_lanes",
     "total",
     "totals",
     "transform",

@@ -32,21 +32,6 @@ def broadcast(typing, scalar, lanes):
 
 
 @intrinsic(prefer_literal=True)
-def spread(typing, vector, lanes):
-    """``spread(vector, lanes)``: a tile; in every lane of its vector i is lane i of ``vector``."""
-    kind = Vector(vector.dtype, lanes.literal_value)
-    tile = types.UniTuple(kind, vector.lanes)
-
-    def emit(context, builder, signature, arguments):
-        def one(i):
-            return llvm.pick(builder, arguments[0], arguments[0], [i] * kind.lanes)
-
-        return llvm.collect(context, builder, tile, one)
-
-    return tile(vector, lanes), emit
-
-
-@intrinsic(prefer_literal=True)
 def repeat(typing, tile, count):
     """``repeat(tile, count)``: the vectors of a tile, so many (constant) times over."""
     longer = types.UniTuple(tile.dtype, tile.count * count.literal_value)
@@ -232,6 +217,50 @@ def totals(typing, tile):
         return llvm.pick(builder, parts[0], parts[0], range(tile.count))
 
     return kind(tile), emit
+
+
+@intrinsic
+def sum_lanes(typing, tile):
+    """``sum_lanes(tile)``: a tile; in every lane of vector i is the sum of lanes of its vector i.
+
+    For a power of two of vectors.
+    """
+    lanes, together = tile.dtype.lanes, min(tile.count, tile.dtype.lanes)
+
+    def emit(context, builder, signature, arguments):
+        vectors = [builder.extract_value(arguments[0], i) for i in range(tile.count)]
+        groups = (vectors[i : i + together] for i in range(0, tile.count, together))
+        sums = [vector for group in groups for vector in _sums(builder, group, lanes)]
+        return llvm.collect(context, builder, tile, sums.__getitem__)
+
+    return tile(tile), emit
+
+
+def _sums(builder, vectors, lanes):
+    """Sum of lanes of each vector, in every lane.
+
+    Two share each addition until there is one, whose groups of lanes hold parts of a sum each.
+    """
+    held, group, places = vectors, lanes, [0] * len(vectors)
+    while len(held) > 1:
+        half, group = len(held) // 2, group // 2
+        places = [place + (group if i & half else 0) for i, place in enumerate(places)]
+        held = [_blend(builder, *pair, lanes, group) for pair in zip(held, held[half:])]
+    (both,), bit = held, group // 2
+    while bit:
+        both, bit = _blend(builder, both, both, lanes, bit), bit // 2
+    repeated = ([place + j % group for j in range(lanes)] for place in places)
+    return [llvm.pick(builder, both, both, numbers) for numbers in repeated]
+
+
+def _blend(builder, left, right, lanes, bit):
+    """Add lanes that differ in a bit of their number: of the left vector where it is 0.
+
+    One of the two picks moves no lane: more units of a processor do that than shuffle.
+    """
+    stay = [lanes + i if i & bit else i for i in range(lanes)]
+    move = [lanes + i ^ bit if i & bit else i ^ bit for i in range(lanes)]
+    return builder.fadd(*(llvm.pick(builder, left, right, places) for places in (stay, move)))
 
 
 def _sum_lanes(builder, vectors, lanes):

@@ -126,8 +126,9 @@ def broadcast_tile(typing, array, index, pitch, lanes, count):
 def load_rows(typing, array, index, pitch, lanes, rows, columns, count):
     """``load_rows(array, index, pitch, lanes, rows, columns, count)``: a tile of rows.
 
-    Row i is ``columns`` (constant, as ``rows``) vectors side by side from ``index + i * pitch`` on,
-    of whose lanes the first ``count`` are loaded; the others are 0, and no memory is touched there.
+    Row i is ``columns`` (constant, as ``rows``) vectors side by side from ``index + i * pitch`` on.
+    Of their lanes the first ``count`` are loaded, which end in the last vector; the others are 0,
+    and no memory is touched there.
     """
     kind = Vector(array.dtype, lanes.literal_value)
     across = columns.literal_value
@@ -137,17 +138,18 @@ def load_rows(typing, array, index, pitch, lanes, rows, columns, count):
         count = arguments[6]
         value = context.get_value_type(kind)
         name = f"llvm.masked.load.{llvm.suffix(kind)}.p0"
-        align, none = ir.IntType(32)(llvm.element_bytes(context, kind)), ir.Constant(value, None)
-        shares = [count.type(j * kind.lanes) for j in range(across)]
-        masks = [
-            llvm.first_lanes(context, builder, kind, builder.sub(count, share)) for share in shares
-        ]
+        bytes_ = llvm.element_bytes(context, kind)
+        align, none = ir.IntType(32)(bytes_), ir.Constant(value, None)
+        whole = count.type((across - 1) * kind.lanes)
+        mask = llvm.first_lanes(context, builder, kind, builder.sub(count, whole))
 
         def one(n):
             address = llvm.nth(context, builder, array, arguments, n // across)
-            address = builder.gep(address, [shares[n % across]])
+            address = builder.gep(address, [count.type(n % across * kind.lanes)])
             pointer = llvm.pointer(builder, context, kind, address)
-            return llvm.call(builder, name, value, pointer, align, masks[n % across], none)
+            if n % across < across - 1:
+                return builder.load(pointer, align=bytes_)
+            return llvm.call(builder, name, value, pointer, align, mask, none)
 
         return llvm.collect(context, builder, tile, one)
 

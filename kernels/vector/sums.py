@@ -10,6 +10,9 @@ from numba.extending import intrinsic
 from convgrad.kernels.vector import llvm
 from convgrad.kernels.vector.registers import register_bytes
 
+_SHORT = 4
+"""Products of a row that take no longer one after another than in two sums."""
+
 
 @intrinsic(prefer_literal=True)
 def multiply_add(typing, left, right, total):
@@ -108,26 +111,53 @@ def multiply_rows(typing, left, right):
     Rows are as long as ``right``; every other product goes into a sum of its own first, so that
     a row waits for half as many.
     """
-    columns = right.count
-    tile = types.UniTuple(left.dtype, left.count // columns)
+    tile = types.UniTuple(left.dtype, left.count // right.count)
 
     def emit(context, builder, signature, arguments):
+        rows, factors = arguments
+
         def one(i):
-            sums = []
-            for j in range(columns):
-                pair = (
-                    builder.extract_value(arguments[0], i * columns + j),
-                    builder.extract_value(arguments[1], j),
-                )
-                if j < 2:
-                    sums.append(llvm.contract(builder, "fmul", *pair))
-                else:
-                    sums[j % 2] = llvm.fused(context, builder, left.dtype, *pair, sums[j % 2])
-            return builder.fadd(*sums) if len(sums) == 2 else sums[0]
+            return _row(context, builder, (left, right), (rows, factors), i, [], 2)
 
         return llvm.collect(context, builder, tile, one)
 
     return tile(left, right), emit
+
+
+@intrinsic
+def subtract_rows(typing, sums, left, right):
+    """``subtract_rows(sums, left, right)``: ``sums`` without the products of `multiply_rows`."""
+
+    def emit(context, builder, signature, arguments):
+        total, rows, factors = arguments
+        for j in range(right.count):
+            factors = builder.insert_value(
+                factors, builder.fneg(builder.extract_value(factors, j)), j
+            )
+
+        def one(i):
+            start = [builder.extract_value(total, i)]
+            chains = 1 if right.count <= _SHORT else 2
+            return _row(context, builder, (left, right), (rows, factors), i, start, chains)
+
+        return llvm.collect(context, builder, sums, one)
+
+    return sums(sums, left, right), emit
+
+
+def _row(context, builder, kinds, tiles, i, sums, chains):
+    """Sum of products of row i with a row, in ``chains`` sums that begin with those given."""
+    left, right = kinds
+    for j in range(right.count):
+        pair = (
+            builder.extract_value(tiles[0], i * right.count + j),
+            builder.extract_value(tiles[1], j),
+        )
+        if len(sums) < chains and j >= len(sums):
+            sums.append(llvm.contract(builder, "fmul", *pair))
+        else:
+            sums[j % chains] = llvm.fused(context, builder, left.dtype, *pair, sums[j % chains])
+    return builder.fadd(*sums) if len(sums) == 2 else sums[0]
 
 
 @intrinsic

@@ -33,7 +33,7 @@ def _load_rows(array, result, count):
     vector.store_tile(result, 0, 8, vector.load_rows(array, 2, 13, 8, 3, 2, count))
 
 
-@pytest.mark.parametrize("count", [0, 1, 7, 8, 11, 16])
+@pytest.mark.parametrize("count", [8, 9, 11, 16])
 def test_rows_are_loaded_up_to_a_count(count):
     array, result = numbers(60), np.ones(48, np.float32)
     _load_rows(array, result, count)
@@ -44,14 +44,20 @@ def test_rows_are_loaded_up_to_a_count(count):
 
 
 @njit
-def _spread(array, result):
-    vector.store_tile(result, 0, 8, vector.spread(vector.load(array, 0, 4), 8))
+def _sum_lanes(array, result, lanes, rows):
+    tile = vector.load_tile(array, 0, len(lanes), len(lanes), len(rows))
+    vector.store_tile(result, 0, len(lanes), vector.sum_lanes(tile))
 
 
-def test_a_lane_is_spread_over_a_vector():
-    array, result = numbers(4), np.empty(32, np.float32)
-    _spread(array, result)
-    assert np.array_equal(result.reshape(4, 8), np.repeat(array[:, np.newaxis], 8, axis=1))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("lanes", [2, 4, 8, 16])
+@pytest.mark.parametrize("rows", [1, 2, 4, 8])
+def test_sums_of_lanes_are_in_all_lanes(lanes, rows, dtype):
+    array = np.arange(lanes * rows, dtype=dtype) ** 2
+    result = np.empty_like(array)
+    _sum_lanes(array, result, (0,) * lanes, (0,) * rows)
+    sums = array.reshape(rows, lanes).sum(axis=1, keepdims=True)
+    assert np.array_equal(result.reshape(rows, lanes), np.broadcast_to(sums, (rows, lanes)))
 
 
 @njit
@@ -69,9 +75,26 @@ def test_rows_are_multiplied():
 
 
 @njit
+def _subtract_rows(sums, left, right, result, columns):
+    start = vector.load_tile(sums, 0, 8, 8, 2)
+    rows = vector.load_rows(left, 0, 8 * len(columns), 8, 2, len(columns), 8 * len(columns))
+    row = vector.load_tile(right, 0, 8, 8, len(columns))
+    vector.store_tile(result, 0, 8, vector.subtract_rows(start, rows, row))
+
+
+@pytest.mark.parametrize("columns", [1, 2, 4, 5, 6])
+def test_products_of_rows_are_subtracted(columns):
+    sums, left, right = (numbers(8 * n, np.float64) for n in (2, 2 * columns, columns))
+    result = np.empty(16)
+    _subtract_rows(sums, left, right, result, (0,) * columns)
+    products = left.reshape(2, columns, 8) * right.reshape(columns, 8)
+    assert np.allclose(result.reshape(2, 8), sums.reshape(2, 8) - products.sum(axis=1))
+
+
+@njit
 def _add_scaled_rows(tile, scales, rows, result):
     start = vector.load_tile(tile, 0, 8, 8, 3)
-    factors = vector.spread(vector.load(scales, 0, 2), 8)
+    factors = vector.broadcast_tile(scales, 0, 1, 8, 2)
     added = vector.add_scaled_rows(start, factors, vector.load_tile(rows, 0, 8, 8, 6))
     vector.store_tile(result, 0, 8, added)
 
