@@ -65,7 +65,7 @@ def _gradient(features, targets, weights, gradient, first, last, lanes, tile, ro
                 vector.prefetch(features, row * size + ahead + place, 1)
         x, lacks = _meet(features, targets, w, row, lanes, tile, rows)
         total = vector.add_scaled_rows(total, lacks, x)
-        row += together
+        row = vector.unforeseen(row + together)
     if row < last:
         x, lacks = _meet(features, targets, w, last - together, lanes, tile, rows)
         kept = np.empty(together * width, features.dtype)

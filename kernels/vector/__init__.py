@@ -12,6 +12,7 @@ in, not of these ones: remove the ``__pycache__`` of the kernels after a change 
 """
 
 from convgrad.kernels.vector.fourier import multiply_complex, rotate, transform
+from convgrad.kernels.vector.hints import align_stack, unforeseen
 from convgrad.kernels.vector.kinds import Vector
 from convgrad.kernels.vector.lanes import (
     as_numbers,
@@ -50,7 +51,6 @@ from convgrad.kernels.vector.memory import (
     store_tile,
 )
 from convgrad.kernels.vector.registers import (
-    align_stack,
     datapath_bytes,
     lanes_in,
     lanes_of,
@@ -117,6 +117,7 @@ __all__ = [
     "totals",
     "transform",
     "transpose",
+    "unforeseen",
     "width",
     "zero_tile",
 ]

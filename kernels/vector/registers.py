@@ -9,8 +9,6 @@ from numba import types
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from convgrad.kernels.lines import LINE
-
 
 @functools.cache
 def register_bytes():
@@ -65,22 +63,3 @@ def lanes_in(typing, size, array):
     return types.literal(lanes)(size, array), lambda context, builder, *_: context.get_constant(
         types.intp, lanes
     )
-
-
-@intrinsic
-def align_stack(typing):
-    """``align_stack()``: what does not stay in registers lies within cache lines.
-
-    In a function without variables that ask for it, LLVM keeps the stack as it was called, and
-    vectors across two lines take twice as long. No instruction comes of it.
-    """
-
-    def emit(context, builder, signature, arguments):
-        with builder.goto_entry_block():
-            slot = builder.alloca(ir.ArrayType(ir.IntType(8), LINE))
-            slot.align = LINE
-        seen = ir.FunctionType(ir.VoidType(), [slot.type])
-        builder.asm(seen, "", "r", [slot], side_effect=True)
-        return context.get_dummy_value()
-
-    return types.none(), emit

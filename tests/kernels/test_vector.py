@@ -395,3 +395,18 @@ def test_a_row_of_samples_gives_to_all_rows_of_a_tile(planes):
             expected[row] += np.correlate(array[30 * plane + 2 :][:20], taps, "valid")
     _correlate_row(weights, array, (0,) * planes, planes, result)
     assert np.allclose(result, expected.ravel(), atol=1e-5)
+
+
+@njit
+def _count(limit):
+    vector.align_stack()
+    number = 0
+    while number < limit:
+        number = vector.unforeseen(number + 3)
+    return number
+
+
+def test_hints_change_no_number():
+    assert _count(10) == 12
+    llvm = next(iter(_count.inspect_llvm().values()))
+    assert "align 64" in llvm
