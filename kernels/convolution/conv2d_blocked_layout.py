@@ -87,6 +87,19 @@ def _multiples(count, pitch):
 
 
 @njit(cache=True)
+def _fill_row(seen, at, pitch, across, flat, to):
+    """Fill a row with every other pixel of as many channels as there are lanes."""
+    lanes, columns = vector.width(flat), (across + 1) // 2
+    for column in range(0, columns, lanes):
+        # The last tile reaches back to be whole.
+        x = min(column, columns - lanes)
+        some = min(2 * lanes, across - 2 * x)
+        pairs = vector.load_rows(seen, at + 2 * x, pitch, lanes, lanes, 2, some)
+        tile = vector.transpose(vector.even_lanes(pairs))
+        vector.store_tile(flat, to + x * lanes, lanes, tile)
+
+
+@njit(cache=True)
 def _fill(images, step, blocks, flat):
     """Fill some of the blocks, of a vector of channels of an image each."""
     lanes = vector.width(images)
@@ -103,6 +116,9 @@ def _fill(images, step, blocks, flat):
         begin = (number // own * channels + first) * pitch
         for y in range(0, height, step):
             to = number * plane + y // step * columns * lanes
+            if step == 2 and joint == lanes <= columns:
+                _fill_row(seen, begin + y * across, pitch, across, flat, to)
+                continue
             for column in range(0, across, lanes):
                 # The last tile reaches back to be whole: parts of one take longer.
                 x = max(min(column, across - lanes), 0) if step == 1 else column

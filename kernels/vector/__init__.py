@@ -17,6 +17,7 @@ from convgrad.kernels.vector.kinds import Vector
 from convgrad.kernels.vector.lanes import (
     as_numbers,
     broadcast,
+    even_lanes,
     first_row,
     join,
     move_up,
@@ -87,6 +88,7 @@ __all__ = [
     "correlate",
     "correlate_row",
     "datapath_bytes",
+    "even_lanes",
     "first_row",
     "join",
     "lanes_in",

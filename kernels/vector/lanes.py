@@ -132,6 +132,21 @@ def _join(builder, kind, low, high, first):
 
 
 @intrinsic
+def even_lanes(typing, tile):
+    """``even_lanes(tile)``: a vector of each two, of their lanes of even number in a row."""
+    half = types.UniTuple(tile.dtype, tile.count // 2)
+
+    def emit(context, builder, signature, arguments):
+        def one(i):
+            pair = (builder.extract_value(arguments[0], 2 * i + side) for side in range(2))
+            return llvm.pick(builder, *pair, range(0, 2 * tile.dtype.lanes, 2))
+
+        return llvm.collect(context, builder, half, one)
+
+    return half(tile), emit
+
+
+@intrinsic
 def transpose(typing, tile):
     """``transpose(tile)``: lane j of vector i to lane i of vector j, for as many as lanes."""
 

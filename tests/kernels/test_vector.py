@@ -61,6 +61,17 @@ def test_sums_of_lanes_are_in_all_lanes(lanes, rows, dtype):
 
 
 @njit
+def _even_lanes(array, result):
+    vector.store_tile(result, 0, 8, vector.even_lanes(vector.load_tile(array, 0, 8, 8, 4)))
+
+
+def test_lanes_of_even_number_are_taken():
+    array, result = numbers(32), np.empty(16, np.float32)
+    _even_lanes(array, result)
+    assert np.array_equal(result, array[::2])
+
+
+@njit
 def _multiply_rows(left, right, result):
     rows = vector.load_tile(left, 0, 8, 8, 6)
     vector.store_tile(result, 0, 8, vector.multiply_rows(rows, vector.load_tile(right, 0, 8, 8, 3)))
