@@ -28,3 +28,17 @@ def test_filters_packed_where_they_are_used_are_those_packed_before(operation, s
     assert all(np.array_equal(result, results[0]) for result in results)
     reference = kernels.operation(operation).reference(given, filters, **options)
     assert np.abs(results[0] - reference).max() < 1e4 * np.finfo(dtype).eps
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("across", [14, 15, 16, 31, 32, 33, 47])
+@pytest.mark.parametrize("stride", [2, 3])
+def test_single_taps_see_every_so_many_pixels(stride, across, dtype):
+    """Rows of a vector of outputs and more are picked out whole, with all lanes of channels."""
+    kernel = kernels.get("conv2d", "numba_blocked")
+    sizes = {"channels": 35, "filters": 5, "height": 5, "width": across, "stride": stride}
+    sizes |= {"filter_height": 1, "filter_width": 1}
+    (images, filters), options = kernels.Case.of("conv2d", dtype, **sizes).inputs()
+    reference = kernels.operation("conv2d").reference(images, filters, **options)
+    result = kernel(images, filters, **options)
+    assert np.abs(result - reference).max() < 1e3 * np.finfo(dtype).eps
