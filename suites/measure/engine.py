@@ -115,12 +115,13 @@ class Engine:
         Both take their time one kernel after the other, while cores idle; nothing here is a
         sample. Code is compiled for sizes of a kind, plans are made for each, so that all cases
         are tried. Of loops one must know how slow they are before they are called at all: they are
-        tried at a tiny case, and the others too, before those that may be slow.
+        tried at a tiny case, and the others too, of which it says nothing but that they compile.
         """
-        jobs = {}
+        jobs, tiny_cases = {}, set()
         for block in blocks:
             case = block.case
             tiny = Case.of(case.operation, case.dtype, **case.definition.named_cases["tiny"])
+            tiny_cases.add(tiny)
             _, contenders = self.admission.admit(block)
             for kernel in contenders.values():
                 if kernel.device != "cpu" or not (_compiles(kernel) or kernel.name in _PLANNERS):
@@ -137,7 +138,9 @@ class Engine:
                 own = sorted(cases, key=lambda case: case.flops)
                 quick = (c for c in own if not self.admission.is_slow(kernel, c, threads))
                 for case, seconds in self.checks.try_out(kernel, quick, threads):
-                    self.admission.forecast.learn(kernel, case, threads, seconds)
+                    # Of others, its time is what a call costs, and what it waited for.
+                    if kernel.family == "naive" or case not in tiny_cases:
+                        self.admission.forecast.learn(kernel, case, threads, seconds)
 
         with self.spending("compiling"):
             for threads in {block.threads for block in blocks}:

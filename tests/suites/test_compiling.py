@@ -12,6 +12,7 @@ from convgrad.suites.measure.settings import PRESETS
 MACHINE = SimpleNamespace(usable_cores=lambda: 2)
 SMALL = Case.of("convolve", "float32", signal=(1_000,), taps=(5,))
 LARGE = Case.of("convolve", "float32", signal=(1_000_000,), taps=(5,))
+TINY = Case.of("convolve", "float32", **SMALL.definition.named_cases["tiny"])
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def tried(tmp_path):
         def try_out(kernel, cases, threads):
             for case in cases:
                 called.setdefault((kernel.name, threads), []).append(case)
-                yield case, seconds
+                yield case, seconds(case) if callable(seconds) else seconds
 
         engine = Engine(
             PRESETS["laptop"], None, SimpleNamespace(begin=begun.append), MACHINE, tmp_path
@@ -42,8 +43,7 @@ def tried(tmp_path):
 
 def test_all_cases_are_tried_the_small_ones_first(tried):
     called = tried(("numba_parallel",), 1e-6)
-    tiny = Case.of("convolve", "float32", **SMALL.definition.named_cases["tiny"])
-    assert called == {("numba_parallel", n): [tiny, SMALL, LARGE] for n in (1, 2)}
+    assert called == {("numba_parallel", n): [TINY, SMALL, LARGE] for n in (1, 2)}
 
 
 def test_loops_are_tried_at_a_tiny_case_only(tried):
@@ -54,4 +54,9 @@ def test_loops_are_tried_at_a_tiny_case_only(tried):
 
 def test_cases_that_may_be_slow_are_not_tried(tried):
     called = tried(("numba_parallel",), 0.05)
-    assert {len(cases) for cases in called.values()} == {1}  # the tiny one
+    assert {case for cases in called.values() for case in cases} == {TINY, SMALL}
+
+
+def test_a_tiny_case_that_had_to_wait_says_nothing_of_the_others(tried):
+    called = tried(("numba_parallel",), lambda case: 0.05 if case == TINY else 1e-6)
+    assert {len(cases) for cases in called.values()} == {3}
