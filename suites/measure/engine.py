@@ -140,7 +140,7 @@ class Engine:
                 for case, seconds in self.checks.try_out(kernel, quick, threads):
                     # Of others, its time is what a call costs, and what it waited for.
                     if kernel.family == "naive" or case not in tiny_cases:
-                        self.admission.forecast.learn(kernel, case, threads, seconds)
+                        self.admission.forecast.learn_trial(kernel, case, threads, seconds)
 
         with self.spending("compiling"):
             for threads in {block.threads for block in blocks}:

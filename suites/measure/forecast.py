@@ -10,18 +10,28 @@ TRUSTED_NAIVE_S = 5e-5
 FAR, TRUSTED_FAR_S = 1000, 1e-2
 """And the same for cases of more than so many times its work: kernels that compile beside it have a
 part in a short call, which is foretold as many times."""
+BESIDE = 4
+"""How much longer a call may take while other kernels compile."""
 
 
 class Forecast:
     """Times by amount of work, for each kernel, number of threads and dtype."""
 
     def __init__(self):
-        self._known = defaultdict(dict)
+        self._known, self._tried = defaultdict(dict), defaultdict(dict)
 
     def learn(self, kernel, case, threads, seconds):
-        """Remember the seconds of one call; the shortest counts, as trials are disturbed."""
-        known, work = self._known[_key(kernel, case, threads)], _work(kernel, case)
-        known[work] = min(seconds, known.get(work, seconds))
+        """Remember the seconds of one call; the shortest counts."""
+        _keep(self._known, kernel, case, threads, seconds)
+
+    def learn_trial(self, kernel, case, threads, seconds):
+        """Remember a call beside kernels that compile, until the same was measured.
+
+        It may have taken `BESIDE` times as long as it does; of loops, which are known by their
+        trials alone, it is taken as it is.
+        """
+        part = 1 if kernel.family == "naive" else BESIDE
+        _keep(self._tried, kernel, case, threads, seconds / part)
 
     def seconds(self, kernel, case, threads):
         """Predict the seconds of one call from the smaller cases that were measured.
@@ -37,12 +47,18 @@ class Forecast:
         near, far = TRUSTED_S, TRUSTED_FAR_S
         if kernel.family == "naive":
             near = far = TRUSTED_NAIVE_S
+        key = _key(kernel, case, threads)
         paces = [
             seconds / amount
-            for amount, seconds in self._known[_key(kernel, case, threads)].items()
+            for amount, seconds in (self._tried[key] | self._known[key]).items()
             if amount <= work and seconds >= (far if work > FAR * amount else near)
         ]
         return min(paces) * work if paces else None
+
+
+def _keep(table, kernel, case, threads, seconds):
+    known, work = table[_key(kernel, case, threads)], _work(kernel, case)
+    known[work] = min(seconds, known.get(work, seconds))
 
 
 def _key(kernel, case, threads):

@@ -34,7 +34,23 @@ def test_fft_does_not_grow_with_the_taps():
     assert forecast.seconds(FFT, case(100_000, 1000), 2) == pytest.approx(0.01, rel=0.05)
 
 
-def test_a_trial_that_was_disturbed_counts_no_longer_once_it_is_measured():
+@pytest.mark.parametrize("tried", [0.5, 0.002])
+def test_a_trial_that_was_disturbed_counts_no_longer_once_it_is_measured(tried):
+    forecast = Forecast()
+    forecast.learn_trial(DIRECT, case(100_000, 10), 2, tried)
+    forecast.learn(DIRECT, case(100_000, 10), 2, 0.01)
+    assert forecast.seconds(DIRECT, case(100_000, 100), 2) == pytest.approx(0.1, rel=1e-6)
+
+
+def test_a_trial_may_have_taken_four_times_as_long_as_the_call():
+    forecast = Forecast()
+    forecast.learn_trial(DIRECT, case(100_000, 10), 2, 0.04)
+    forecast.learn_trial(NAIVE, case(100_000, 10), 2, 0.04)
+    assert forecast.seconds(DIRECT, case(100_000, 100), 2) == pytest.approx(0.1, rel=1e-6)
+    assert forecast.seconds(NAIVE, case(100_000, 100), 2) == pytest.approx(0.4, rel=1e-6)
+
+
+def test_the_shortest_of_several_calls_counts():
     forecast = Forecast()
     forecast.learn(DIRECT, case(100_000, 10), 2, 0.5)
     forecast.learn(DIRECT, case(100_000, 10), 2, 0.01)
