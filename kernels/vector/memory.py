@@ -138,8 +138,8 @@ def load_rows(typing, array, index, pitch, lanes, rows, columns, count):
         count = arguments[6]
         value = context.get_value_type(kind)
         name = f"llvm.masked.load.{llvm.suffix(kind)}.p0"
-        bytes_ = llvm.element_bytes(context, kind)
-        align, none = ir.IntType(32)(bytes_), ir.Constant(value, None)
+        itemsize = llvm.element_bytes(context, kind)
+        align, none = ir.IntType(32)(itemsize), ir.Constant(value, None)
         whole = count.type((across - 1) * kind.lanes)
         mask = llvm.first_lanes(context, builder, kind, builder.sub(count, whole))
 
@@ -148,7 +148,7 @@ def load_rows(typing, array, index, pitch, lanes, rows, columns, count):
             address = builder.gep(address, [count.type(n % across * kind.lanes)])
             pointer = llvm.pointer(builder, context, kind, address)
             if n % across < across - 1:
-                return builder.load(pointer, align=bytes_)
+                return builder.load(pointer, align=itemsize)
             return llvm.call(builder, name, value, pointer, align, mask, none)
 
         return llvm.collect(context, builder, tile, one)

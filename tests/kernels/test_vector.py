@@ -44,6 +44,21 @@ def test_rows_are_loaded_up_to_a_count(count):
 
 
 @njit
+def _load_short_rows(array, result, count):
+    vector.store_tile(result, 0, 8, vector.load_rows(array, 2, 13, 8, 3, 1, count))
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8])
+def test_rows_of_one_vector_are_loaded_up_to_a_count(count):
+    array, result = numbers(60), np.ones(24, np.float32)
+    _load_short_rows(array, result, count)
+    expected = np.zeros((3, 8), np.float32)
+    for row in range(3):
+        expected[row, :count] = array[2 + 13 * row :][:count]
+    assert np.array_equal(result.reshape(3, 8), expected)
+
+
+@njit
 def _sum_lanes(array, result, lanes, rows):
     tile = vector.load_tile(array, 0, len(lanes), len(lanes), len(rows))
     vector.store_tile(result, 0, len(lanes), vector.sum_lanes(tile))
