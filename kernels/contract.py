@@ -12,6 +12,7 @@ installed.
 """
 
 import inspect
+import warnings
 from dataclasses import dataclass
 from numbers import Integral
 
@@ -326,6 +327,24 @@ def check_not_finite(kernel):
                 _compute(kernel, example, arrays, f"{value} at flat index {middle} of {odd}")
 
 
+def check_refuses_not_finite(kernel):
+    """Fits reject NaN and infinity in any array, which no kernel may lose on the way."""
+    if not _finite_only(kernel):
+        return
+    for example in _few_cases(kernel):
+        for name, array in example.arrays("float32").items():
+            for value in (np.nan, np.inf):
+                arrays = example.arrays("float32")
+                arrays[name].flat[array.size // 2] = value
+                with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
+                    error = _error_of(kernel, **arrays, **example.options | {"step": 0.01})
+                _require(
+                    f"{name}: got {value} at index" in str(error),
+                    f"{_name(kernel)} on {example}: {value} in {name} does not reach its result, "
+                    f"and it raises {error!r}",
+                )
+
+
 def check_denormals(kernel):
     """Multiples of the smallest number there is are summed exactly, and not flushed to zero.
 
@@ -432,7 +451,11 @@ def _compute(kernel, example, arrays, how=""):
 def _sums_as_defined(kernel):
     """Whether a kernel of convolution is loops of our own, which touch what they have to only."""
     loops = kernel.family in ("naive", "numba", "cuda") and kernel.algorithm == "direct"
-    return loops and not kernel.operation.startswith("fit")  # which accepts finite numbers only
+    return loops and not _finite_only(kernel)
+
+
+def _finite_only(kernel):
+    return kernel.operation.startswith("fit")
 
 
 def _why_not(what, kernel, arguments):

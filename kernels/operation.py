@@ -53,6 +53,10 @@ class Operation(ABC):
     def bind(self, *args, **kwargs):
         """Validate a call and return its `Arguments`; every kernel gives the same messages."""
 
+    def examine(self, result, arguments):
+        """Reject arguments of which only the result shows that they are not acceptable."""
+        return
+
     def partner_shape(self, weights, **options):
         """Shape of the least that these weights and options can be called with."""
         raise NotImplementedError(f"{self.name} has no weights to prepare")

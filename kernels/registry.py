@@ -142,10 +142,12 @@ class Kernel:
         arguments = definition.bind(*args, **kwargs)
         if reason := self.why_not() or self.why_not_bound(arguments):
             self.refuse(reason)
-        if out is None:
-            return self.function(*arguments.arrays, **arguments.options, **own)
-        self.check_out(out, arguments)
-        return self.function(*arguments.arrays, out=out, **arguments.options, **own)
+        if out is not None:
+            self.check_out(out, arguments)
+            own["out"] = out
+        result = self.function(*arguments.arrays, **arguments.options, **own)
+        definition.examine(result, arguments)
+        return result
 
     def prepare(self, weights, **options):
         """Keep the weights in the form that this kernel works with.

@@ -1,7 +1,7 @@
 """Filter fit from the normal equations: lagged products of all lags by one FFT there and back."""
 
 from functools import cache
-from math import log2, pi, prod
+from math import isfinite, log2, pi, prod
 
 import numba
 import numpy as np
@@ -350,10 +350,12 @@ def _norm(array):
 def _scale(signal, targets):
     """The power of two that makes the targets as large as the signal: they share a transform.
 
-    0 if there is no signal.
+    0 if there is no signal; 1 if either is not finite, which the transforms carry on.
     """
     dtype = signal.dtype
     norms = _norm(signal), _norm(targets)
+    if not isfinite(sum(norms)):
+        return dtype.type(1)
     if min(norms) == 0:
         return dtype.type(norms[0] > 0)
     most = np.finfo(dtype).maxexp - 30

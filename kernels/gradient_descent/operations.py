@@ -18,6 +18,8 @@ _SMALL_GRAM = 512
 class _Fit(Operation):
     """What both fits share: the objective, its reference, and the bound by the recurrence."""
 
+    design: str
+    """Name of what the model is linear in, besides the weights."""
     odd = "targets"
     outline_options = {"step": 1.0}
 
@@ -46,6 +48,16 @@ class _Fit(Operation):
             step = 1 / steepest if steepest > 0 else 1.0
         step = number("step", step, positive=True)
         return {"iterations": iterations, "step": step, "l2": l2, "l1": l1, "weights": start}
+
+    def examine(self, result, arguments):
+        """Reject arguments that are not finite, which spoil every result.
+
+        To read them before takes as long as a step. A result may also be that of steps which are
+        too long.
+        """
+        if not math.isfinite(np.einsum(result, range(result.ndim), [])):
+            (design, targets), weights = arguments.arrays, arguments.options["weights"]
+            finite(**{self.design: design, "targets": targets, "weights": weights})
 
     def definition(self, design, targets, *, weights, taps=None, **options):
         return reference.descend(*self.model(design, weights.shape), targets, weights, **options)
@@ -95,7 +107,7 @@ class _Fit(Operation):
 class FitLinear(_Fit):
     """Gradient descent on ``1/2 sum((y - X w)^2) + l2/2 |w|^2 + l1 |w|_1``."""
 
-    name = "fit_linear"
+    name, design = "fit_linear", "features"
     sizes = {
         "samples": None,
         "features": None,
@@ -145,7 +157,8 @@ class FitLinear(_Fit):
         start = start[0] if start else np.zeros(shape, features.dtype)
         if start.shape != shape:
             reject("weights", f"shape {start.shape}", f"shape {shape}")
-        finite(features=features, targets=targets, weights=start)
+        if step is None:
+            finite(features=features)
         options = self.options(features, start, iterations=iterations, step=step, l2=l2, l1=l1)
         return Arguments((features, targets), options)
 
@@ -201,7 +214,7 @@ class FitLinear(_Fit):
 class FitFilter(_Fit):
     """Gradient descent for a filter: ``h_w(x)`` is the first ``len(x)`` outputs of ``x * w``."""
 
-    name = "fit_filter"
+    name, design = "fit_filter", "signal"
     sizes = {"signal": None, "taps": None, "iterations": 5, "l2": 0.0, "l1": 0.0}
     named_cases = {
         "tiny": {"signal": (60,), "taps": (4,), "iterations": 3},
@@ -243,7 +256,8 @@ class FitFilter(_Fit):
         start = start[0] if start else np.zeros(sides, signal.dtype)
         if start.shape != sides:
             reject("weights", f"shape {start.shape}", f"shape {sides}")
-        finite(signal=signal, targets=targets, weights=start)
+        if step is None:
+            finite(signal=signal)
         options = self.options(signal, start, iterations=iterations, step=step, l2=l2, l1=l1)
         return Arguments((signal, targets), {"taps": sides, **options})
 
