@@ -70,10 +70,11 @@ class Timetable:
         Returns
         -------
         dict of str to float
-            Empty if arguments of this kind were not measured.
+            Empty if arguments of this kind were not measured, or had other coordinates then.
         """
         group = self._groups.get((operation, kind))
-        return group.predict(where) if group else {}
+        known = group is not None and group.points.shape[1] == len(where)
+        return group.predict(where) if known else {}
 
 
 class _Group:

@@ -18,7 +18,10 @@ _FIRST_S, _ROUND_S = 5e-4, 2e-3
 _SLOW = 1.6
 """Kernels this many times slower than the fastest are not worth another round."""
 LEFT_OUT = 6
-"""A kernel that is predicted to be this many times slower is not called, and booked as that."""
+"""A kernel that was not called is booked as this many times slower."""
+_HOPELESS = 30
+"""As many times slower than the fastest a kernel is not called; less may be the shape's fault, of
+which a forecast by work alone knows nothing."""
 _SLOWEST_S = 0.1
 """A kernel whose call is predicted to take longer is left out."""
 _DOUBTFUL = 2
@@ -103,7 +106,7 @@ class Stopwatch:
         for name in sorted(candidates, key=soon.get):
             fastest = min(first.values(), default=math.inf)
             hopeless = foretold.get(name, 0) > doubtful or soon[name] > min(
-                LEFT_OUT * fastest, _SLOWEST_S
+                _HOPELESS * fastest, _SLOWEST_S
             )
             if candidates[name].why_not_bound(outline) or (hopeless and name not in always):
                 continue

@@ -6,12 +6,24 @@ from functools import lru_cache, reduce
 
 import numpy as np
 
+from convgrad.kernels import vector
 from convgrad.kernels.convolution import bounds, geometry
 from convgrad.kernels.operation import Cost, Operation
 from convgrad.kernels.validation import integer, reject
 
 FEW_CHANNELS = 8
 """A first layer's: rows of taps are runs of memory, and most lanes would be empty without them."""
+
+
+def _vectors(itemsize):
+    """Lanes of the vectors, halves and whole ones, that kernels fill with filters."""
+    lanes = vector.register_bytes() // itemsize
+    return lanes // 2, lanes
+
+
+def _padding(size, lanes):
+    """How many times as many there are where vectors are filled up."""
+    return -(-size // lanes) * lanes / size
 
 
 class LayerOperation(Operation):
@@ -105,6 +117,7 @@ class LayerOperation(Operation):
             kind = "other"
         sizes = [images[0], *filters[:2], math.prod(outputs[2:]), groups]
         sizes += [math.prod(taps), stride, dilation]
+        sizes += [_padding(filters[0], lanes) for lanes in _vectors(arrays[0].itemsize)]
         return kind, tuple(map(math.log2, sizes))
 
     def algorithms(self, *arrays, **options):

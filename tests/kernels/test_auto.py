@@ -113,6 +113,12 @@ def test_what_takes_no_part_at_some_sizes_is_as_fast_beside_them():
     assert found["overlap_save"] / found["numpy"] == pytest.approx(0.4, rel=0.2)
 
 
+def test_by_other_coordinates_nothing_is_predicted(table):
+    known = place((10, 5), 4, 1)
+    assert table.predict("convolve", "1-D", known)
+    assert table.predict("convolve", "1-D", (*known, 0.0)) == {}
+
+
 def test_of_other_kinds_nothing_is_predicted(table):
     assert table.predict("convolve", "2-D", place((9, 5), 8, 1)) == {}
 
