@@ -42,11 +42,11 @@ def on(target, folder, *arguments):
 @pytest.fixture(scope="module")
 def contracts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("targets")
-    files = [f"tests/kernels/test_{name}.py" for name in ("contract", "vector", "fft")]
+    files = [f"tests/kernels/{name}" for name in ("test_contract.py", "test_fft.py", "vector")]
 
     def run(target):
         compiled = f"test_registered and ({COMPILED[target]}) and fresh_results"
-        selection = f"{compiled} or test_vector or test_fft"
+        selection = f"{compiled} or test_fft or vector"
         return on(target, folder, "-m", "pytest", "-q", *files, "-k", selection)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
