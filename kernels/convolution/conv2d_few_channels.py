@@ -94,20 +94,31 @@ def _set_rows_shared(packed, taps, stride, weights, items, parts, apart, result)
         _set_rows(packed, taps, stride, weights, own, apart, result)
 
 
-@njit(cache=True, parallel=True)
-def _pack(images, top, left, packed):
-    """Put the channels of a pixel together, with zeros around the pixels."""
-    batch, channels, height, across = images.shape
+@njit(cache=True)
+def _pack_row(images, top, left, packed, number):
+    """Put the channels of each pixel of a row together, with zeros around the pixels."""
+    _, channels, height, across = images.shape
     rows = packed.shape[1]
-    for number in prange(batch * rows):
-        image, y = number // rows, number % rows - top
-        target = packed[image, y + top]
-        target[:] = 0
-        if 0 <= y < height:
-            for channel in range(channels):
-                source, own = images[image, channel, y], target[left * channels + channel :]
-                for x in range(across):
-                    own[x * channels] = source[x]
+    image, y = number // rows, number % rows - top
+    target = packed[image, y + top]
+    target[:] = 0
+    if 0 <= y < height:
+        for channel in range(channels):
+            source, own = images[image, channel, y], target[left * channels + channel :]
+            for x in range(across):
+                own[x * channels] = source[x]
+
+
+@njit(cache=True)
+def _pack(images, top, left, packed):
+    for number in range(packed.shape[0] * packed.shape[1]):
+        _pack_row(images, top, left, packed, number)
+
+
+@njit(cache=True, parallel=True)
+def _pack_shared(images, top, left, packed):
+    for number in prange(packed.shape[0] * packed.shape[1]):
+        _pack_row(images, top, left, packed, number)
 
 
 def _serves(images, filters, *, stride, dilation, groups, **_):
@@ -148,13 +159,15 @@ def _run(images, filters, weights, stride, padding, out):
     if out is None:
         out = np.empty((len(images), count, *sides), images.dtype)
     packed = np.empty(_packed_shape(images.shape, padding), images.dtype)
-    _pack(plain(images), padding[0][0], padding[1][0], packed)
     taps = filter_size[0], filter_size[1] * channels, packed.shape[2]
     items, apart = len(images) * sides[0], (0,) * (stride * channels)
     parts = max(min(out.size * prod(taps[:2]) // SMALLEST_PART, numba.get_num_threads()), 1)
+    copied = plain(images), padding[0][0], padding[1][0], packed
     if parts == 1:
+        _pack(*copied)
         _set_rows(packed, taps, stride, weights, (0, items), apart, out)
     else:
+        _pack_shared(*copied)
         _set_rows_shared(packed, taps, stride, weights, items, min(parts, items), apart, out)
     return out
 
