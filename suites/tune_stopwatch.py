@@ -19,7 +19,7 @@ _SLOW = 1.6
 """Kernels this many times slower than the fastest are not worth another round."""
 LEFT_OUT = 6
 """A kernel that was not called is booked as this many times slower."""
-_HOPELESS = 30
+_HOPELESS = 12
 """As many times slower than the fastest a kernel is not called; less may be the shape's fault, of
 which a forecast by work alone knows nothing."""
 _SLOWEST_S = 0.1

@@ -12,6 +12,7 @@ import scipy.signal
 from convgrad.kernels import Case, operation, operations
 from convgrad.kernels.examples import BAD_CALLS, EDGE_CASES, LAYER
 from convgrad.kernels.gradient_descent.reference import fast_filter_model, filter_model
+from convgrad.kernels.vector import lanes_of
 
 EXAMPLES = [example for name in operations() for example in EDGE_CASES[name]]
 
@@ -293,6 +294,15 @@ class TestLayer:
         arrays, options = definition.bind(image[None, None], taps[None, None], padding="same")
         ours = definition.definition(*arrays, **options)[0, 0]
         np.testing.assert_allclose(ours, scipy.ndimage.correlate(image, taps, mode="constant"))
+
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    @pytest.mark.parametrize(("part", "half", "whole"), [(1, 1, 1), (0.5, 1, 2), (1.5, 1, 4 / 3)])
+    def test_traits_tell_how_far_filters_fill_vectors(self, part, half, whole, dtype):
+        filters = round(part * lanes_of(dtype))
+        case = Case.of("conv2d", dtype, channels=3, height=9, width=9, filters=filters)
+        arguments = case.outline()
+        _, point = case.definition.traits(*arguments.arrays, **arguments.options)
+        assert 2 ** np.array(point[-2:]) == pytest.approx([half, whole])
 
 
 class TestFits:

@@ -1,6 +1,7 @@
 """Random sizes, their times, and the tables made of them."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -130,6 +131,21 @@ def test_the_choice_is_timed_whatever_is_foretold_of_it():
         assert set(stopwatch.times(candidates, case, 1, 2, foretold=slow)) == {"numpy"}
         found = stopwatch.times(candidates, case, 1, 2, ("overlap_save",), slow)
     assert {name: len(times) for name, times in found.items()} == dict.fromkeys(names, 2)
+
+
+@pytest.mark.parametrize(("times", "called"), [(10, True), (40, False)])
+def test_work_alone_rules_out_only_what_is_hopeless(times, called, monkeypatch):
+    case = kernels.Case.of("convolve", "float32", signal=(99,), taps=(5,))
+    with tune.Stopwatch(np.random.default_rng(0)) as stopwatch:
+        candidates = {name: kernels.get("convolve", name) for name in ("numpy", "overlap_save")}
+        soon = {"numpy": 1e-4, "overlap_save": times * 1e-4}
+        stopwatch.forecast = SimpleNamespace(
+            seconds=lambda kernel, *_: soon[kernel.name], learn=lambda *_: None
+        )
+        monkeypatch.setattr(stopwatch, "_first", lambda *_: 1e-4)
+        monkeypatch.setattr(stopwatch, "_pace", lambda *_: 1e-4)
+        found = stopwatch.times(candidates, case, 1, 1)
+    assert found.keys() == (candidates.keys() if called else {"numpy"})
 
 
 def a_table(machine="a", **timings):
