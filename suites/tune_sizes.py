@@ -61,9 +61,11 @@ def _bounded(draw, operation, random, kind):
 def _any_layer(random, kind):
     side, taps, stride, dilation, groups = _octaves(random, 2.8, 6.8), 3, 1, 1, 1
     channels, filters = _octaves(random, 4, 9), _octaves(random, 4, 9)
-    if kind.startswith("few channels"):
-        channels, filters, side = _octaves(random, 0, 3), _octaves(random, 4, 7), 3 * side
-        if kind == "few channels":
+    if kind in _FEW:
+        channels, filters, side = _octaves(random, 1, 3), _octaves(random, 4, 7), 3 * side
+        if kind == "one channel":
+            channels, taps, stride = 1, int(random.choice([3, 5, 7])), int(random.integers(1, 3))
+        elif kind == "few channels":
             taps, stride = map(int, random.choice([(3, 2), (5, 1), (5, 2), (7, 1), (7, 2)]))
     elif kind == "depthwise":
         filters = groups = channels
@@ -115,7 +117,8 @@ def _local(random, kind):
     }
 
 
-_UNGROUPED = "1 x 1", "1 x 1, strided", "3 x 3", "other", "few channels", "few channels, 3 x 3"
+_FEW = "one channel", "few channels", "few channels, 3 x 3"
+_UNGROUPED = "1 x 1", "1 x 1, strided", "3 x 3", "other", *_FEW
 _LAYERS = (*_UNGROUPED, "depthwise", "grouped")
 _KEPT = tuple(kind + PREPARED for kind in _UNGROUPED)
 SPACES = {

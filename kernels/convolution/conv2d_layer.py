@@ -107,6 +107,8 @@ class LayerOperation(Operation):
             kind = "depthwise"
         elif groups > 1:
             kind = "grouped"
+        elif images[1] == 1:
+            kind = "one channel"
         elif images[1] <= FEW_CHANNELS:
             kind = "few channels, 3 x 3" if minimal else "few channels"
         elif minimal:
