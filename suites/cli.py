@@ -193,6 +193,12 @@ def tune(
             "what is known of others stays."
         ),
     ] = None,
+    kind: Annotated[
+        Many, typer.Option(help="Arguments of this kind only, as 'few channels' of conv2d.")
+    ] = None,
+    add: Annotated[
+        bool, typer.Option("--add", help="Keep what the table knows of the same, of these kernels.")
+    ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Measure how good the choices are instead.")
     ] = False,
@@ -211,6 +217,7 @@ def tune(
     import numpy as np
 
     from convgrad.kernels import auto
+    from convgrad.kernels.timetable import PREPARED, Timetable
     from convgrad.suites import tune as tuning
     from convgrad.suites import tune_table
     from convgrad.suites.tune_display import print_regret
@@ -220,25 +227,30 @@ def tune(
         if name not in SPACES:
             _fail(f"--operation: got {name}, expected one of {', '.join(SPACES)}")
     names = operation or list(USUAL)
-    random = np.random.default_rng([seed, check])
+    kinds = {turn.stratum.kind.removesuffix(PREPARED) for turn in tuning.turns(names)}
+    for name in kind or []:
+        if name not in kinds:
+            _fail(f"--kind: got {name}, expected one of {', '.join(sorted(kinds))}")
+    own, random = tuning.turns(names, kind), np.random.default_rng([seed, check])
     with console.status("") as status:
         if not check:
             path, done = out or auto.own_path(), 0
+            older = Timetable.read(path)
             try:
-                for content in tuning.tune(names, seconds, status.update, random):
-                    tune_table.write(tune_table.with_older(content, path), path)
+                for content in tuning.tune(own, seconds, status.update, random):
+                    tune_table.write(tune_table.with_older(content, older, add), path)
                     done += 1
             except KeyboardInterrupt:
                 if not done:
                     _fail("stopped before anything was measured; no table was written", code=130)
-                of = 2 * len(tuning.turns(names))
+                of = 2 * len(own)
                 _fail(f"stopped; {path} has what was measured, {done} of {of} parts", code=130)
             typer.echo(f"wrote {path}")
             return
         for name in names:
             if auto.table_of(name) is None:
                 _fail(f"--check: there is no table of {name}; run `convgrad tune` first")
-        rows = tuning.check(names, cases, status.update, random)
+        rows = tuning.check(own, cases, status.update, random)
     print_regret(console, rows)
     for table in dict.fromkeys(auto.table_of(name).source for name in names):
         typer.echo(f"by {table}")

@@ -166,15 +166,23 @@ def _hopeful(name, stratum):
     return any(row[name] < _HOPELESS * min(row.values()) for row in stratum.seconds if name in row)
 
 
-def turns(operations):
-    """All turns of some operations, those that share workers side by side."""
-    strata = [Stratum(name, kind) for name in operations for kind in SPACES[name][1]]
+def turns(operations, kinds=None):
+    """All turns of some operations, those that share workers side by side.
+
+    Of arguments of some ``kinds`` only, if any are given.
+    """
+    strata = [
+        Stratum(name, kind)
+        for name in operations
+        for kind in SPACES[name][1]
+        if not kinds or kind.removesuffix(PREPARED) in kinds
+    ]
     counts = {1, environment.usable_cores()}
     every = [Turn(*turn) for turn in product(strata, DTYPES, counts)]
     return sorted(every, key=lambda turn: (turn.stratum.operation, -turn.threads))
 
 
-def tune(operations, seconds, progress, random):
+def tune(own, seconds, progress, random):
     """Measure for so many seconds; what starting and compiling take comes on top.
 
     Half of the time goes to all turns alike, the other half to those in which the kernel that was
@@ -182,7 +190,8 @@ def tune(operations, seconds, progress, random):
 
     Parameters
     ----------
-    operations : sequence of str
+    own : list of Turn
+        As `turns` gives them.
     seconds : float
     progress : callable
         Takes a line about what goes on, and for how long it has.
@@ -191,9 +200,9 @@ def tune(operations, seconds, progress, random):
     Yields
     ------
     dict
-        Content of a table, after each of the `turns`, which come twice.
+        Content of a table, after each of the turns, which come twice.
     """
-    own, told = turns(operations), facts.describe()
+    told = facts.describe()
     about = {
         "machine": {name: told[name] for name in ("cpu", "usable_cores") if name in told},
         "made": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -225,8 +234,8 @@ def _timings(own):
     return timings
 
 
-def check(operations, count, progress, random):
-    """Measure the regret of choosing by the tables, at sizes that they do not know.
+def check(own, count, progress, random):
+    """Measure the regret of choosing by the tables in some turns, at sizes that they do not know.
 
     Returns
     -------
@@ -235,7 +244,7 @@ def check(operations, count, progress, random):
         than the fastest, each at its best of some rounds. Which one is the fastest is said by every
         other round, and how much faster by the rest: the luckiest of equal kernels is not faster.
     """
-    own, rows = turns(operations), []
+    rows = []
     with Stopwatch(random) as stopwatch:
         for number, turn in enumerate(own):
             candidates = stopwatch.start(turn)

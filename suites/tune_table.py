@@ -2,40 +2,44 @@
 
 import json
 
-from convgrad.kernels.timetable import Timetable
-
 
 def short(seconds):
     """Seconds as a table keeps them; None stays."""
     return None if seconds is None else float(f"{seconds:.4g}")
 
 
-def with_older(content, path):
+def with_older(content, older, add=False):
     """Add what an older table knows besides, if machine and libraries are the same.
 
     That is other operations, other kinds, and of a kind other dtypes and numbers of threads.
+
+    Parameters
+    ----------
+    content : dict
+    older : Timetable or None
+    add : bool
+        Keep what it knows of the same kinds, dtypes and threads as well.
     """
-    older = Timetable.read(path)
     if older is None or any(
         older.content.get(part) != content[part] for part in ("machine", "libraries")
     ):
         return content
     before, now = older.content["timings"], content["timings"]
-    together = {name: _kinds(before.get(name, []), now.get(name, [])) for name in before | now}
+    together = {name: _kinds(before.get(name, []), now.get(name, []), add) for name in before | now}
     return content | {"timings": together}
 
 
-def _kinds(older, newer):
+def _kinds(older, newer, add):
     groups = {group["kind"]: group for group in older}
     for group in newer:
         kind = group["kind"]
-        groups[kind] = _points(groups[kind], group) if kind in groups else group
+        groups[kind] = _points(groups[kind], group, add) if kind in groups else group
     return list(groups.values())
 
 
-def _points(older, newer):
-    """All points of a newer group; of an older one those of other dtypes or threads."""
-    measured = {tuple(point[-2:]) for point in newer["points"]}
+def _points(older, newer, add):
+    """All points of a newer group; of an older one those of other dtypes or threads, or all."""
+    measured = set() if add else {tuple(point[-2:]) for point in newer["points"]}
     kept = [i for i, point in enumerate(older["points"]) if tuple(point[-2:]) not in measured]
     columns = {name: [values[i] for i in kept] for name, values in older["seconds"].items()}
     known = {name for name, values in columns.items() if any(values)} | newer["seconds"].keys()

@@ -98,7 +98,9 @@ def test_half_of_the_time_goes_where_the_choice_is_hard(monkeypatch, small):
 
     monkeypatch.setattr(tune, "Stopwatch", Stopwatch)
     monkeypatch.setattr(tune, "_able", lambda candidates, case: list(candidates))
-    *_, whole = tune.tune(["convolve"], 400, lambda line: None, np.random.default_rng(0))
+    *_, whole = tune.tune(
+        tune.turns(["convolve"]), 400, lambda line: None, np.random.default_rng(0)
+    )
     sizes = [point[-2] for point in whole["timings"]["convolve"][0]["points"]]
     counts = [sizes.count(size) for size in sorted(set(sizes))]
     assert sum(counts) >= 400
@@ -108,7 +110,7 @@ def test_half_of_the_time_goes_where_the_choice_is_hard(monkeypatch, small):
 def test_measuring_makes_a_table_that_auto_can_read(tmp_path, monkeypatch, small):
     lines, random = [], np.random.default_rng(0)
     path = tmp_path / "deep" / "table.json"
-    half, *_, whole = tune.tune(["convolve"], 0.1, lines.append, random)
+    half, *_, whole = tune.tune(tune.turns(["convolve"]), 0.1, lines.append, random)
     assert {point[2] for point in half["timings"]["convolve"][0]["points"]} == {4.0}
     tune_table.write(whole, path)
     table = Timetable.read(path)
@@ -116,7 +118,7 @@ def test_measuring_makes_a_table_that_auto_can_read(tmp_path, monkeypatch, small
     assert "compiling; measured for 0 of 0 s, compiled for 0 s" in lines[0]
     assert json.loads(path.read_text())["machine"]
     monkeypatch.setattr(auto, "table_of", lambda operation: table)
-    rows = tune.check(["convolve"], 2, lines.append, random)
+    rows = tune.check(tune.turns(["convolve"]), 2, lines.append, random)
     assert [row["choice"] in ("numpy", "overlap_save") for row in rows] == [True, True]
     assert all(row["regret"] > -1 for row in rows)
 
@@ -163,23 +165,22 @@ def a_table(machine="a", **timings):
     }
 
 
-def test_what_is_not_measured_anew_stays(tmp_path):
-    path, group = tmp_path / "table.json", ([(1, 4, 0)], {"numpy": [1.0]})
+def test_what_is_not_measured_anew_stays():
+    group = [(1, 4, 0)], {"numpy": [1.0]}
     older = a_table(convolve={"1-D": group, "2-D": group}, fit_filter={"1-D": group})
     newer = a_table(convolve={"1-D": ([(2, 4, 0)], {"torch": [2.0]})})
-    assert tune_table.with_older(newer, path) == newer
-    tune_table.write(older, path)
-    both = tune_table.with_older(newer, path)
+    assert tune_table.with_older(newer, None) == newer
+    older = Timetable(older, "")
     kinds = {"1-D": ([(2, 4, 0)], {"torch": [2.0]}), "2-D": group}
-    assert both == a_table(convolve=kinds, fit_filter={"1-D": group})
+    assert tune_table.with_older(newer, older) == a_table(convolve=kinds, fit_filter={"1-D": group})
     elsewhere = newer | {"machine": {"cpu": "b"}}
-    assert tune_table.with_older(elsewhere, path) == elsewhere
+    assert tune_table.with_older(elsewhere, older) == elsewhere
 
 
-def test_other_dtypes_and_threads_of_a_kind_stay(tmp_path):
-    path, known = tmp_path / "table.json", [(1, 4, 0), (2, 4, 2), (3, 6, 2)]
-    older = a_table(convolve={"1-D": (known, {"numpy": [1.0, None, 3.0], "torch": [None, 2.0, 1]})})
-    tune_table.write(older, path)
+def test_of_a_kind_other_dtypes_and_threads_stay_or_all():
+    known = [(1, 4, 0), (2, 4, 2), (3, 6, 2)]
+    times = {"numpy": [1.0, None, 3.0], "torch": [None, 2.0, 1]}
+    older = Timetable(a_table(convolve={"1-D": (known, times)}), "")
     newer = a_table(convolve={"1-D": ([(9, 4, 2), (8, 4, 2)], {"numba": [5.0, 6.0]})})
     expected = {
         "numba": [None, None, 5.0, 6.0],
@@ -187,10 +188,14 @@ def test_other_dtypes_and_threads_of_a_kind_stay(tmp_path):
         "torch": [None, 1, None, None],
     }
     points = [(1, 4, 0), (3, 6, 2), (9, 4, 2), (8, 4, 2)]
-    both = tune_table.with_older(newer, path)
+    both = tune_table.with_older(newer, older)
     assert both == a_table(convolve={"1-D": (points, expected)})
-    tune_table.write(both, path)
-    assert tune_table.with_older(newer, path) == both  # as the table grows
+    expected = {
+        "numba": [None, None, None, 5.0, 6.0],
+        **{name: [*seconds, None, None] for name, seconds in times.items()},
+    }
+    added = tune_table.with_older(newer, older, add=True)
+    assert added == a_table(convolve={"1-D": ([*known, (9, 4, 2), (8, 4, 2)], expected)})
 
 
 @pytest.mark.parametrize("finished", [0, 1])
@@ -228,3 +233,12 @@ def test_what_cannot_be_tuned():
     done = CliRunner().invoke(app, ["tune", "--operation", "convolute"])
     assert done.exit_code == 2
     assert "--operation: got convolute, expected one of convolve" in done.output
+    done = CliRunner().invoke(app, ["tune", "--operation", "convolve", "--kind", "4-D"])
+    assert done.exit_code == 2
+    assert "--kind: got 4-D, expected one of 1-D, 2-D, 3-D" in done.output
+
+
+def test_turns_of_a_kind_are_those_of_prepared_calls_too():
+    own = tune.turns(["conv2d"], ["one channel"])
+    assert {turn.stratum.kind for turn in own} == {"one channel", "one channel" + PREPARED}
+    assert len(own) < len(tune.turns(["conv2d"]))
