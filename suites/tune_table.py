@@ -38,9 +38,17 @@ def _kinds(older, newer, add):
 
 
 def _points(older, newer, add):
-    """All points of a newer group; of an older one those of other dtypes or threads, or all."""
+    """All points of a newer group; of an older one those of other dtypes or threads, or all.
+
+    None that have other coordinates: what sizes are described by has changed since.
+    """
     measured = set() if add else {tuple(point[-2:]) for point in newer["points"]}
-    kept = [i for i, point in enumerate(older["points"]) if tuple(point[-2:]) not in measured]
+    axes = {len(point) for point in newer["points"]}
+    kept = [
+        i
+        for i, point in enumerate(older["points"])
+        if tuple(point[-2:]) not in measured and len(point) in axes
+    ]
     columns = {name: [values[i] for i in kept] for name, values in older["seconds"].items()}
     known = {name for name, values in columns.items() if any(values)} | newer["seconds"].keys()
     absent = {"older": [None] * len(kept), "newer": [None] * len(newer["points"])}

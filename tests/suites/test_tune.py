@@ -198,6 +198,13 @@ def test_of_a_kind_other_dtypes_and_threads_stay_or_all():
     assert added == a_table(convolve={"1-D": ([*known, (9, 4, 2), (8, 4, 2)], expected)})
 
 
+def test_points_of_other_coordinates_are_dropped():
+    older = Timetable(a_table(conv2d={"3 x 3": ([(1, 1, 6, 0)], {"numpy": [1.0]})}), "")
+    newer = a_table(conv2d={"3 x 3": ([(2, 4, 0)], {"numba": [2.0]})})
+    for add in (False, True):
+        assert tune_table.with_older(newer, older, add) == newer
+
+
 @pytest.mark.parametrize("finished", [0, 1])
 def test_an_interrupted_command_keeps_what_was_measured(tmp_path, monkeypatch, small, finished):
     path, measure = tmp_path / "table.json", tune.Stopwatch.start
