@@ -253,6 +253,14 @@ def test_contract_rejects(function, check, message):
         getattr(contract, f"check_{check}")(kernel)
 
 
+def test_contract_rejects_fits_that_lose_what_is_not_finite():
+    def hides(features, targets, *, iterations, step, l2, l1, weights):
+        return np.nan_to_num(weights, posinf=0, neginf=0)
+
+    with pytest.raises(AssertionError, match="nan in features does not reach its result"):
+        contract.check_refuses_not_finite(make(hides, "fit_linear"))
+
+
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="there is one thread only")
 def test_contract_rejects_results_that_depend_on_threads():
     with pytest.raises(AssertionError, match="on 2 threads is another one than on 1"):
