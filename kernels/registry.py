@@ -217,7 +217,7 @@ class Kernel:
         """Raise `Unsupported` with a sentence."""
         raise Unsupported(f"{self.operation} by {self.name}: {reason}")
 
-    @property
+    @functools.cached_property
     def writes_in_place(self):
         """Whether ``out=`` is served."""
         return "out" in _parameters(self.function)
