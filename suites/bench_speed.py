@@ -126,7 +126,6 @@ SUITE = AimSuite(
             *("1-D, auto", "convolve", partial(_line, taps=(100, 10_000)), ("auto",)),
             ("numba_toeplitz", *_BLOCKS),
             ratio=0.95,
-            call="out",  # The same kernel, in two processes of which one gets new pages to clear.
         ),
         Aim(
             *("2-D, 3 a side, from memory", "convolve"),
