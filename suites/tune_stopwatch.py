@@ -19,7 +19,7 @@ _SLOW = 1.6
 """Kernels this many times slower than the fastest are not worth another round."""
 LEFT_OUT = 6
 """A kernel that was not called is booked as this many times slower."""
-_HOPELESS = 12
+_FAR_BEHIND = 12
 """As many times slower than the fastest a kernel is not called; less may be the shape's fault, of
 which a forecast by work alone knows nothing."""
 _SLOWEST_S = 0.1
@@ -106,7 +106,7 @@ class Stopwatch:
         for name in sorted(candidates, key=soon.get):
             fastest = min(first.values(), default=math.inf)
             hopeless = foretold.get(name, 0) > doubtful or soon[name] > min(
-                _HOPELESS * fastest, _SLOWEST_S
+                _FAR_BEHIND * fastest, _SLOWEST_S
             )
             if candidates[name].why_not_bound(outline) or (hopeless and name not in always):
                 continue

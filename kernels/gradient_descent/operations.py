@@ -52,8 +52,8 @@ class _Fit(Operation):
     def examine(self, result, arguments):
         """Reject arguments that are not finite, which spoil every result.
 
-        To read them before takes as long as a step. A result may also be that of steps which are
-        too long.
+        To read them before takes as long as a step; an array to write into is overwritten by then.
+        A result may also be that of steps which are too long.
         """
         if not math.isfinite(np.einsum(result, range(result.ndim), [])):
             (design, targets), weights = arguments.arrays, arguments.options["weights"]
